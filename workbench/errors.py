@@ -1,0 +1,148 @@
+"""What can go wrong, as one tree.
+
+WorkbenchError
+├── PlanError      what was asked cannot be done: a bad target, name, option or graph
+├── DeployError    a revision did not become healthy; carries the replica's traceback
+├── CapacityError  the cluster has too few CPUs, GPUs or too little memory for what was asked
+├── TuneError      a knob was refused
+├── ClusterError   the cluster cannot be started, reached or trusted
+├── IngressError   a request to an ingress failed; carries the replica's traceback
+└── ModelError     a model package is missing, damaged or cannot be fetched
+
+Each message says what was wrong, with which value, and what to do about it. Every error keeps
+its fields through pickling.
+"""
+
+from __future__ import annotations
+
+
+class WorkbenchError(Exception):
+    """Root of every error that this package raises on purpose."""
+
+
+class PlanError(WorkbenchError):
+    """The request itself is wrong; nothing was changed.
+
+    Attributes:
+        problem: what is wrong, with the value.
+        advice: what to do.
+    """
+
+    def __init__(self, problem: str, advice: str = "") -> None:
+        super().__init__(problem, advice)
+        self.problem, self.advice = problem, advice
+
+    def __str__(self) -> str:
+        return _joined(self.problem, self.advice)
+
+
+class DeployError(WorkbenchError):
+    """Revision `revision` of `app` did not become healthy; `serving` still answers.
+
+    Attributes:
+        app: application name.
+        revision: number of the revision that failed.
+        serving: number of the revision that answers now, or None.
+        reason: the replica's traceback, cell lines resolved, or what happened instead.
+        advice: what to do.
+    """
+
+    def __init__(
+        self, app: str, revision: int, serving: int | None, reason: str, advice: str = ""
+    ) -> None:
+        super().__init__(app, revision, serving, reason, advice)
+        self.app, self.revision, self.serving = app, revision, serving
+        self.reason, self.advice = reason, advice
+
+    def __str__(self) -> str:
+        state = (
+            f"revision {self.serving} still serves"
+            if self.serving is not None
+            else "nothing of it serves"
+        )
+        head = f"{self.app!r} revision {self.revision} did not become healthy; {state}."
+        return _joined(f"{head}\n{self.reason}", self.advice)
+
+
+class CapacityError(WorkbenchError):
+    """The cluster cannot hold what was asked; nothing was changed.
+
+    Attributes:
+        problem: the arithmetic: what is needed, what there is, what is free.
+        advice: what to do.
+    """
+
+    def __init__(self, problem: str, advice: str = "") -> None:
+        super().__init__(problem, advice)
+        self.problem, self.advice = problem, advice
+
+    def __str__(self) -> str:
+        return _joined(self.problem, self.advice)
+
+
+class TuneError(PlanError):
+    """A knob was refused; nothing was changed."""
+
+
+class ClusterError(WorkbenchError):
+    """The cluster cannot be started, reached or trusted.
+
+    Attributes:
+        problem: what is wrong, with the value.
+        advice: the command or call that mends it.
+    """
+
+    def __init__(self, problem: str, advice: str = "") -> None:
+        super().__init__(problem, advice)
+        self.problem, self.advice = problem, advice
+
+    def __str__(self) -> str:
+        return _joined(self.problem, self.advice)
+
+
+class IngressError(WorkbenchError):
+    """A request to an ingress failed.
+
+    Attributes:
+        problem: method, URL and what came back.
+        status: HTTP status code, or None when no answer came.
+        body: the answer's text, shortened.
+        reason: the replica's traceback, cell lines resolved, or "".
+        advice: what to do.
+    """
+
+    def __init__(
+        self,
+        problem: str,
+        status: int | None = None,
+        body: str = "",
+        reason: str = "",
+        advice: str = "",
+    ) -> None:
+        super().__init__(problem, status, body, reason, advice)
+        self.problem, self.status, self.body = problem, status, body
+        self.reason, self.advice = reason, advice
+
+    def __str__(self) -> str:
+        text = "\n".join(part for part in (self.problem, self.reason or self.body) if part)
+        return _joined(text, self.advice)
+
+
+class ModelError(WorkbenchError):
+    """A model package is missing, damaged or cannot be fetched.
+
+    Attributes:
+        problem: what is wrong, with the model's name.
+        advice: the command that mends it.
+    """
+
+    def __init__(self, problem: str, advice: str = "") -> None:
+        super().__init__(problem, advice)
+        self.problem, self.advice = problem, advice
+
+    def __str__(self) -> str:
+        return _joined(self.problem, self.advice)
+
+
+def _joined(problem: str, advice: str) -> str:
+    return f"{problem}\nhelp: {advice}" if advice else problem
