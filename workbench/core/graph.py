@@ -1,0 +1,111 @@
+"""A graph of deployments, as found in the notebook: what each is made of and whom it calls."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import Any
+
+from workbench.errors import PlanError
+
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
+PREFIX = re.compile(r"/|(/[A-Za-z0-9_.~@:-]+)+")
+
+
+@dataclass(frozen=True)
+class Need:
+    """Logical resources that one replica books.
+
+    Attributes:
+        cpus: CPUs, fractions allowed.
+        gpus: GPUs, fractions allowed.
+        other: custom resources by name.
+    """
+
+    cpus: float = 1.0
+    gpus: float = 0.0
+    other: dict[str, float] = field(default_factory=dict)
+
+    def items(self) -> tuple[tuple[str, float], ...]:
+        """Resource names as Ray spells them, with amounts; zero amounts left out."""
+        every = {"CPU": self.cpus, "GPU": self.gpus, **self.other}
+        return tuple((name, amount) for name, amount in every.items() if amount)
+
+
+@dataclass(frozen=True)
+class Node:
+    """One deployment of the graph.
+
+    Attributes:
+        name: deployment name, unique in the graph.
+        kind: what it is; see `workbench.replica.package`.
+        callable_name: name of the class or function.
+        code: pickled (callable, args, kwargs).
+        children: names of the deployments that it calls.
+        sources: text of each notebook cell by the file name that its code carries.
+        replicas: replicas wanted, or the smallest number when they adjust themselves.
+        autoscaling: whether Serve adjusts the number of replicas.
+        surges: whether new replicas start before old ones stop.
+        need: what each replica books.
+        deployment: the Serve deployment that carries the options.
+    """
+
+    name: str
+    kind: str
+    callable_name: str
+    code: bytes
+    children: tuple[str, ...]
+    sources: dict[str, str]
+    replicas: int
+    autoscaling: bool
+    surges: bool
+    need: Need
+    deployment: Any
+
+
+@dataclass(frozen=True)
+class Graph:
+    """Deployments of one application, callees before callers; the last one is the ingress."""
+
+    nodes: tuple[Node, ...]
+
+    @property
+    def ingress(self) -> Node:
+        """The deployment that answers over HTTP."""
+        return self.nodes[-1]
+
+
+def kebab(name: str) -> str:
+    """Turn a Python name into an application name: `RAGService` -> `rag-service`."""
+    words = re.sub(r"([a-z0-9])([A-Z])|([A-Z]+)([A-Z][a-z])", r"\1\3-\2\4", name)
+    return re.sub(r"[^a-z0-9]+", "-", words.lower()).strip("-") or "app"
+
+
+def checked_name(name: str) -> str:
+    """Return a valid application name.
+
+    Raises:
+        PlanError: it is empty or holds a character that Serve or a URL cannot carry.
+    """
+    if not isinstance(name, str) or not NAME.fullmatch(name):
+        raise PlanError(
+            f"{name!r} is no application name",
+            "use letters, digits, '-', '_' and '.', beginning with a letter or digit",
+        )
+    return name
+
+
+def checked_prefix(prefix: str | None, name: str) -> str:
+    """Return a valid route prefix; `/<name>` when none is given.
+
+    Raises:
+        PlanError: it does not begin with "/", ends with "/", or holds braces or white space.
+    """
+    if prefix is None:
+        return f"/{name}"
+    if not isinstance(prefix, str) or not PREFIX.fullmatch(prefix):
+        raise PlanError(
+            f"{prefix!r} is no route prefix",
+            f'it begins with "/" and does not end with one, such as "/{name}" or "/api/v1"',
+        )
+    return prefix

@@ -1,0 +1,166 @@
+"""The ASGI application that a replica shows to Serve. It delegates to the current one."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+
+from .failures import Failures, traceback_text
+
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+App = Callable[[Message, Receive, Send], Awaitable[None]]
+
+
+class Lifespan:
+    """Runs the start-up and shut-down of one ASGI application.
+
+    Source:
+        The ASGI lifespan protocol. An application that refuses it has none, as in Starlette's
+        own test client.
+    """
+
+    def __init__(self, app: App) -> None:
+        self.state: dict[str, Any] = {}
+        self._app = app
+        self._inbox: asyncio.Queue[Message] = asyncio.Queue()
+        self._outbox: asyncio.Queue[Message] = asyncio.Queue()
+        self._task: asyncio.Task[None] | None = None
+        self._running = False
+
+    async def startup(self) -> None:
+        """Start the application up.
+
+        Raises:
+            RuntimeError: its start-up failed; the text is its traceback.
+        """
+        self._task = asyncio.create_task(self._run())
+        answer = await self._ask("lifespan.startup")
+        self._running = answer["type"] == "lifespan.startup.complete"
+        if answer["type"] == "lifespan.startup.failed":
+            raise RuntimeError(f"lifespan start-up failed\n{answer.get('message', '')}")
+
+    async def shutdown(self) -> None:
+        """Shut the application down. Harmless when it never started."""
+        if self._running:
+            self._running = False
+            await self._ask("lifespan.shutdown")
+
+    async def _ask(self, kind: str) -> Message:
+        await self._inbox.put({"type": kind})
+        return await self._outbox.get()
+
+    async def _run(self) -> None:
+        scope = {"type": "lifespan", "asgi": {"version": "3.0", "spec_version": "2.0"}}
+        started = False
+
+        async def send(message: Message) -> None:
+            nonlocal started
+            started = True
+            await self._outbox.put(message)
+
+        try:
+            await self._app({**scope, "state": self.state}, self._inbox.get, send)
+        except (AssertionError, KeyError, NotImplementedError, ValueError, TypeError) as error:
+            # The ways in which applications say that they know no lifespan protocol.
+            kind = "lifespan.unsupported" if not _has_lifespan(self._app) else FAILED
+            await self._outbox.put({"type": kind, "message": traceback_text(error)})
+        except BaseException as error:
+            await self._outbox.put({"type": FAILED, "message": traceback_text(error)})
+            if not isinstance(error, Exception):
+                raise
+        else:
+            if not started:
+                await self._outbox.put({"type": "lifespan.unsupported"})
+
+
+FAILED = "lifespan.startup.failed"
+
+
+def _has_lifespan(app: Any) -> bool:
+    return hasattr(app, "router")  # Starlette and FastAPI always speak the protocol
+
+
+class Ingress:
+    """Delegates every request to the current application and remembers what failed.
+
+    A request keeps the application that it began with, so the current one can be exchanged by one
+    attribute write while requests are in flight.
+    """
+
+    def __init__(self, failures: Failures) -> None:
+        self._failures = failures
+        self._handlers: list[tuple[Any, Any]] = []
+        self._app: Any = None
+        self._lifespan: Lifespan | None = None
+
+    async def show(self, app: Any) -> None:
+        """Start `app` up and make it the current one; the one before is shut down.
+
+        Raises:
+            RuntimeError: its lifespan failed; the application before stays.
+        """
+        for known, handler in self._handlers:
+            _add_handler(app, known, handler)
+        lifespan = Lifespan(app)
+        await lifespan.startup()
+        before, self._app, self._lifespan = self._lifespan, app, lifespan
+        if before is not None:
+            await before.shutdown()
+
+    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
+        """Answer one request, or Serve's own lifespan."""
+        if scope["type"] == "lifespan":
+            await self._answer_lifespan(receive, send)
+            return
+        app, lifespan = self._app, self._lifespan
+        if lifespan is not None and lifespan.state:
+            scope["state"] = {**lifespan.state, **scope.get("state", {})}
+        if scope["path"] == scope.get("root_path"):
+            scope["path"] += "/"  # the prefix itself is the root, without a redirect
+        try:
+            await app(scope, receive, send)
+        except Exception as error:
+            self._failures.record(request_id(scope), error)
+            raise
+
+    async def _answer_lifespan(self, receive: Receive, send: Send) -> None:
+        while True:
+            message = await receive()
+            if message["type"] == "lifespan.shutdown" and self._lifespan is not None:
+                await self._lifespan.shutdown()
+            await send({"type": f"{message['type']}.complete"})
+            if message["type"] == "lifespan.shutdown":
+                return
+
+    def add_exception_handler(self, error: Any, handler: Any) -> None:
+        """Serve adds its own handlers (busy, unavailable) here; later applications get them too."""
+        self._handlers.append((error, handler))
+        _add_handler(self._app, error, handler)
+
+    @property
+    def routes(self) -> list[Any]:
+        """Routes of the current application; Serve labels its metrics with them."""
+        return list(getattr(self._app, "routes", []))
+
+    @property
+    def router(self) -> Any:
+        """Router of the current application, as Serve looks for it."""
+        return getattr(self._app, "router", self)
+
+
+def request_id(scope: Message) -> str:
+    """The `x-request-id` header of a request, or ""."""
+    for key, value in scope.get("headers", ()):
+        if key.lower() == b"x-request-id":
+            return str(value.decode("latin-1"))
+    return ""
+
+
+def _add_handler(app: Any, error: Any, handler: Any) -> None:
+    known = getattr(app, "exception_handlers", {})
+    if hasattr(app, "add_exception_handler") and error not in known:
+        app.middleware_stack = None  # it is built at the first request; a handler must come before
+        app.add_exception_handler(error, handler)
