@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import inspect
 import io
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import ray
 from ray import cloudpickle, serve
 from ray.serve.handle import DeploymentHandle, DeploymentResponse, DeploymentResponseGenerator
 from ray.util.check_serialize import inspect_serializability
+from ray.util.state import get_log
 
 # --- private names of Ray -------------------------------------------------------------------------
 # Each with what breaks without it and the public way that was tried; tests/test_ray_contract.py
@@ -63,6 +65,7 @@ def _controller() -> Any:
 # --- end of private names -------------------------------------------------------------------------
 
 import workbench.replica  # noqa: E402 - the marked block stands at the top
+from workbench.core import targets  # noqa: E402
 from workbench.core.capacity import Room  # noqa: E402
 from workbench.core.graph import Graph, Need, Node, kebab  # noqa: E402
 from workbench.errors import PlanError  # noqa: E402
@@ -73,11 +76,6 @@ from workbench.replica.package import Package  # noqa: E402
 from . import cells  # noqa: E402
 
 SHUTDOWN_WAIT_LOOP_S = 0.05  # Ray's 2 s would be slept through by every replica that is replaced
-KINDS = (
-    "a bound Serve application, a Serve deployment, a FastAPI app, a class, a function, "
-    "a torch.nn.Module or a transformers pipeline"
-)
-
 cloudpickle.register_pickle_by_value(workbench.replica)
 
 
@@ -85,7 +83,7 @@ def graph_of(target: Any, options: Mapping[str, Any]) -> Graph:
     """Find the deployments that a target consists of.
 
     Args:
-        target: what the user wants to deploy; see `KINDS`.
+        target: what the user wants to deploy; see `core.targets.KINDS`.
         options: options of `serve.deployment` for a target that is no Serve deployment yet.
 
     Returns:
@@ -104,10 +102,7 @@ def target_name(target: Any) -> str:
         target = _bound(target)
     if isinstance(target, serve.Deployment):
         return kebab(target.name)
-    if _is_asgi(target):
-        title = getattr(target, "title", "FastAPI")
-        return "api" if title == "FastAPI" else kebab(title)
-    return kebab(getattr(target, "__name__", type(target).__name__))
+    return targets.suggested_name(target)
 
 
 def _application(target: Any, options: Mapping[str, Any]) -> tuple[Any, str]:
@@ -121,12 +116,12 @@ def _application(target: Any, options: Mapping[str, Any]) -> tuple[Any, str]:
         bound = target if isinstance(target, serve.Application) else target.bind()
         return bound, _serve_kind(_bound(bound))
     kind = _kind(target)
-    name = getattr(target, "__name__", type(target).__name__)
+    name = targets.python_name(target)
     try:
         deployment = serve.deployment(**options)(_Stand) if options else serve.deployment(_Stand)
     except (TypeError, ValueError) as error:
         raise PlanError(f"options {dict(options)}: {error}", "see ray.serve.deployment") from error
-    return deployment.options(name=name.strip("<>") or "app").bind(target), kind
+    return deployment.options(name=name).bind(target), kind
 
 
 class _Stand:
@@ -143,19 +138,12 @@ def _serve_kind(deployment: Any) -> str:
 
 
 def _kind(target: Any) -> str:
-    if _is_asgi(target):
+    if targets.is_asgi(target):
         return packages.ASGI_APP
     if inspect.isclass(target) and issubclass(target, ASGIAppReplicaWrapper):
         return packages.ASGI_CLASS
-    modelled = callable(target) and not isinstance(target, serve.Deployment)
-    if isinstance(target, type) or modelled:
-        return packages.OBJECT
-    raise PlanError(f"cannot deploy {target!r}, a {type(target).__name__}", f"pass {KINDS}")
-
-
-def _is_asgi(target: Any) -> bool:
-    bases = {f"{base.__module__}.{base.__qualname__}" for base in type(target).__mro__}
-    return bool(bases & {"starlette.applications.Starlette", "starlette.routing.Router"})
+    targets.check_deployable(target)
+    return packages.OBJECT
 
 
 class _Walk:
@@ -193,7 +181,7 @@ class _Walk:
         return Node(
             name=self._unique(deployment.name),
             kind=kind,
-            callable_name=getattr(target, "__name__", type(target).__name__),
+            callable_name=targets.python_name(target),
             code=_pickled((target, args, kwargs), children, deployment.name),
             children=called,
             sources=cells.sources_of(target, *args, *kwargs.values()),
@@ -360,3 +348,77 @@ def room() -> Room:
             for name, amount in node["Resources"].items():
                 largest[name] = max(largest.get(name, 0.0), amount)
     return Room(ray.cluster_resources(), ray.available_resources(), largest)
+
+
+def handle(app: str, deployment: str, method: str = "__call__") -> DeploymentHandle[Any]:
+    """A handle whose responses can also be waited for inside a notebook cell."""
+    plain = serve.get_deployment_handle(deployment, app)
+    return _usable_in_cells(plain.options(method_name=method))
+
+
+def ask_all(app: str, deployment: str, method: str, *args: Any, timeout_s: float = 5.0) -> list[Any]:
+    """Call a method of every replica of a deployment; returns their answers in no order."""
+    answers = serve.get_deployment_handle(deployment, app).broadcast(method, *args)
+    return list(_off_the_loop(lambda: answers.results(timeout_s=timeout_s)))
+
+
+def log_lines(tail: int, follow: bool, **source: str) -> Iterator[str]:
+    """Lines of an actor's output, by Ray's own log API."""
+    timeout_s = int(CONTROLLER_TIMEOUT_S)
+    for chunk in get_log(tail=tail, follow=follow, timeout=timeout_s, **source):
+        yield from chunk.splitlines()
+
+
+def speaks_asgi(app: str, deployment: str) -> bool:
+    """Whether a deployment's own `__call__` is Serve's ASGI entry, not the user's."""
+    return any(ask_all(app, deployment, "workbench_speaks_asgi"))
+
+
+def failure_text(app: str, deployment: str, request_id: str) -> str:
+    """The traceback of a request that failed in any replica of a deployment, or ""."""
+    texts = ask_all(app, deployment, "workbench_failure", request_id)
+    return next((text for text in texts if text), "")
+
+
+def _off_the_loop(wait: Callable[[], Any]) -> Any:
+    """Serve refuses to wait in a thread whose event loop runs, as a cell's does."""
+    with ThreadPoolExecutor(max_workers=1) as helper:
+        return helper.submit(wait).result()
+
+
+class _CellResponse(DeploymentResponse[Any]):
+    def result(self, **options: Any) -> Any:
+        return _off_the_loop(lambda: super(_CellResponse, self).result(**options))
+
+
+class _CellStream(DeploymentResponseGenerator[Any]):
+    def __next__(self) -> Any:
+        return _off_the_loop(super().__next__)
+
+
+class _CellHandle(DeploymentHandle[Any]):
+    def options(self, **options: Any) -> DeploymentHandle[Any]:
+        return _usable_in_cells(super().options(**options))
+
+    def remote(self, *args: Any, **kwargs: Any) -> Any:
+        response: Any = super().remote(*args, **kwargs)
+        streams = isinstance(response, DeploymentResponseGenerator)
+        response.__class__ = _CellStream if streams else _CellResponse
+        return response
+
+    def __reduce__(self) -> Any:
+        return DeploymentHandle._deserialize, super().__reduce__()[1]
+
+
+def _usable_in_cells(plain: DeploymentHandle[Any]) -> DeploymentHandle[Any]:
+    plain.__class__ = _CellHandle  # same state, other waiting
+    return plain
+
+
+def is_hosted(app: str, deployment: str) -> bool:
+    """Whether a deployment's replicas run inside our hosts."""
+    try:
+        ask_all(app, deployment, "workbench_failure", "")
+    except ray.exceptions.RayTaskError:
+        return False  # "Tried to call a method that does not exist"
+    return True

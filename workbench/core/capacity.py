@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from .graph import Node
+from .graph import Need, Node
 
 
 @dataclass(frozen=True)
@@ -75,11 +75,11 @@ def _short(
     )
 
 
-def waiting_for(node: Node, room: Room) -> str:
+def waiting_for(need: Need, room: Room) -> str:
     """Why a replica that is not placed yet cannot be: "needs 0.5 GPU, 0.3 free", or ""."""
     short = [
         f"needs {amount:g} {name}, {room.free.get(name, 0.0):g} free"
-        for name, amount in node.need.items()
+        for name, amount in need.items()
         if amount > room.free.get(name, 0.0) + 1e-9
     ]
     return "; ".join(short)

@@ -83,6 +83,11 @@ class ProgressLine:
     detail: str = ""
 
 
+def word(state: object) -> str:
+    """Serve's word for a state, such as RUNNING, whether it comes as an enum or as text."""
+    return str(getattr(state, "value", state))
+
+
 def status_text(status: AppStatus) -> str:
     """Render a status as plain text: one head line, then one line per deployment."""
     revision = f" · revision {status.revision}" if status.revision is not None else ""

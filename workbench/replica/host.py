@@ -94,6 +94,10 @@ class Host:
         if isinstance(scope, dict):
             self._failures.record(request_id(scope), error)
 
+    async def workbench_speaks_asgi(self) -> bool:
+        """Whether Serve's `__call__` of this replica is the ASGI entry; for the notebook."""
+        return hasattr(self, "_asgi_app")
+
     async def workbench_failure(self, request_id: str) -> str:
         """The traceback of the request with that id, or ""; for the notebook."""
         return self._failures.text(request_id)

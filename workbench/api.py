@@ -1,0 +1,129 @@
+"""The public functions: the runtime with the notebook's displays around it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from workbench.runtime import apps as _apps
+from workbench.runtime import cluster as _cluster
+from workbench.runtime import deploy as _deploy
+from workbench.runtime.app import App
+from workbench.runtime.apps import Apps
+from workbench.runtime.cluster import Cluster
+from workbench.core.plan import Plan
+from workbench.ui import display
+from workbench.ui.progress import Progress
+
+display.register()
+
+
+def start(
+    num_gpus: float | None = None,
+    num_cpus: float | None = None,
+    http_port: int = 8000,
+    address: str | None = None,
+) -> Cluster:
+    """Start a Ray cluster on this machine, or attach to the one that runs.
+
+    The cluster is a daemon: it outlives the kernel, until `stop()`.
+
+    Args:
+        num_gpus: GPUs; found by Ray when None. More than there are become logical GPUs, which are
+            booked as real ones are and shown as simulated.
+        num_cpus: logical CPUs; the machine's cores when None.
+        http_port: port of the ingresses on 127.0.0.1.
+        address: attach to the Ray cluster there instead.
+
+    Returns:
+        The cluster.
+
+    Raises:
+        ClusterError: a port is taken, versions differ, nothing answers at `address`, or a running
+            cluster has other resources than were asked for.
+    """
+    return _cluster.start(
+        num_gpus=num_gpus, num_cpus=num_cpus, http_port=http_port, address=address
+    )
+
+
+def stop() -> None:
+    """Stop the cluster and everything on it. Harmless when none runs."""
+    _cluster.stop()
+
+
+def deploy(
+    target: Any,
+    *,
+    name: str | None = None,
+    route_prefix: str | None = None,
+    wait: bool = True,
+    timeout_s: float = 300.0,
+    note: str = "",
+    allow_downtime: bool = False,
+    **options: Any,
+) -> App:
+    """Deploy a target, or a new version of it, and return when every replica runs it.
+
+    Args:
+        target: a bound Serve application, a Serve deployment, a FastAPI app, a class, a function,
+            a `torch.nn.Module` or a `transformers` pipeline.
+        name: application name; the target's own name in kebab case when None.
+        route_prefix: path of the ingress; `/<name>` when None.
+        wait: return when every replica runs it; False returns at once.
+        timeout_s: seconds to wait before the deploy is undone.
+        note: what to remember about this revision.
+        allow_downtime: stop the old replicas first where old and new do not fit together.
+        **options: of `serve.deployment`, such as `num_replicas=3`, for a target that is no Serve
+            deployment yet.
+
+    Returns:
+        The application.
+
+    Raises:
+        PlanError: the target, name, route prefix or options cannot be deployed.
+        CapacityError: the cluster is too small; with the arithmetic.
+        DeployError: the new code did not become healthy; what served before still serves.
+        ClusterError: no cluster can be started or reached.
+    """
+    return _deploy.deploy(
+        target,
+        Progress(),
+        name=name,
+        route_prefix=route_prefix,
+        wait=wait,
+        timeout_s=timeout_s,
+        note=note,
+        allow_downtime=allow_downtime,
+        **options,
+    )
+
+
+def plan(
+    target: Any, *, name: str | None = None, route_prefix: str | None = None, **options: Any
+) -> Plan:
+    """Say what `deploy()` would do with the same arguments, and why. Changes nothing.
+
+    Raises:
+        PlanError: the target, name, route prefix or options cannot be deployed.
+        CapacityError: the cluster is too small.
+    """
+    return _deploy.plan(target, name=name, route_prefix=route_prefix, **options)
+
+
+def connect(name: str) -> App:
+    """Get hold of an application that runs, after a kernel restart or from another notebook.
+
+    Raises:
+        PlanError: no application of that name runs.
+        ClusterError: no cluster can be reached.
+    """
+    return _apps.connect(name)
+
+
+def apps() -> Apps:
+    """The status of every application on the cluster.
+
+    Raises:
+        ClusterError: no cluster can be reached.
+    """
+    return _apps.apps()

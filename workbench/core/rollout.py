@@ -1,0 +1,106 @@
+"""How far a rollout is, judged from what Serve reports. Pure: facts in, verdict out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from .capacity import Room, waiting_for
+from .graph import Graph, Node
+from .status import ProgressLine, word
+
+FAILED = ("DEPLOY_FAILED", "UNHEALTHY")
+REPORT = "Error:\n"
+
+
+@dataclass(frozen=True)
+class Before:
+    """What ran before the rollout began.
+
+    Attributes:
+        replicas: ids of the replicas by deployment.
+        messages: Serve's message by deployment, which may tell of an older failure.
+        route_prefix: path of the ingress, or None when nothing ran.
+    """
+
+    replicas: Mapping[str, frozenset[str]]
+    messages: Mapping[str, str]
+    route_prefix: str | None = None
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The state of a rollout at one moment.
+
+    Attributes:
+        lines: one line of progress per deployment.
+        ready: every deployment has all its new replicas and none of the old takes requests.
+        failure: Serve's report of a replica that could not start, or "".
+    """
+
+    lines: tuple[ProgressLine, ...]
+    ready: bool
+    failure: str
+
+
+def before_of(details: Mapping[str, Any] | None) -> Before:
+    """Remember what runs, from Serve's details of the application or None."""
+    deployments = (details or {}).get("deployments", {})
+    return Before(
+        {name: frozenset(r["replica_id"] for r in d["replicas"]) for name, d in deployments.items()},
+        {name: d["message"] for name, d in deployments.items()},
+        (details or {}).get("route_prefix"),
+    )
+
+
+def judge(
+    graph: Graph,
+    details: Mapping[str, Any] | None,
+    before: Before,
+    room: Room | None,
+    elapsed_s: float,
+) -> Verdict:
+    """Judge a rollout.
+
+    Args:
+        graph: what is wanted.
+        details: Serve's details of the application, or None while it does not know it.
+        before: what ran when the rollout began.
+        room: resources of the cluster, to say why a replica waits; None leaves that out.
+        elapsed_s: seconds since the rollout began.
+
+    Returns:
+        The verdict.
+    """
+    deployments = (details or {}).get("deployments", {})
+    lines = tuple(
+        _line(node, deployments.get(node.name), before, room, elapsed_s) for node in graph.nodes
+    )
+    ready = all(line.state == "ready" for line in lines)
+    return Verdict(lines, ready, "" if ready else _failure(deployments, before))
+
+
+def _line(
+    node: Node, found: Mapping[str, Any] | None, before: Before, room: Room | None, elapsed_s: float
+) -> ProgressLine:
+    old = before.replicas.get(node.name, frozenset())
+    replicas = [] if found is None else found["replicas"]
+    fresh = [r for r in replicas if r["replica_id"] not in old]
+    running = sum(word(r["state"]) == "RUNNING" for r in fresh)
+    leaving = sum(word(r["state"]) == "RUNNING" for r in replicas if r["replica_id"] in old)
+    done = found is not None and running >= node.replicas and not leaving
+    placed = all(r.get("pid") for r in fresh) and bool(fresh)
+    detail = "" if done or placed or room is None else waiting_for(node.need, room)
+    state = "ready" if done else "waiting" if detail else "starting"
+    return ProgressLine(node.name, state, running, node.replicas, elapsed_s, detail)
+
+
+def _failure(deployments: Mapping[str, Any], before: Before) -> str:
+    for name, found in deployments.items():
+        message = found["message"]
+        if message == before.messages.get(name):
+            continue
+        if "failed to start" in message or word(found["status"]) in FAILED:
+            return f"{name}: {message.split(REPORT, 1)[-1]}"
+    return ""

@@ -1,0 +1,44 @@
+"""What a target that is no Serve object is, told from its type alone."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from workbench.errors import PlanError
+
+from .graph import kebab
+
+KINDS = (
+    "a bound Serve application, a Serve deployment, a FastAPI app, a class, a function, "
+    "a torch.nn.Module or a transformers pipeline"
+)
+ASGI = {"starlette.applications.Starlette", "starlette.routing.Router"}
+
+
+def is_asgi(target: Any) -> bool:
+    """Whether it is a FastAPI or Starlette application or router."""
+    bases = {f"{base.__module__}.{base.__qualname__}" for base in type(target).__mro__}
+    return bool(bases & ASGI)
+
+
+def python_name(target: Any) -> str:
+    """The name of a class or function, else that of the object's class."""
+    return str(getattr(target, "__name__", type(target).__name__)).strip("<>") or "app"
+
+
+def suggested_name(target: Any) -> str:
+    """The application name that a target suggests: a FastAPI app's title, else its Python name."""
+    if is_asgi(target):
+        title = getattr(target, "title", "FastAPI")
+        return "api" if title == "FastAPI" else kebab(title)
+    return kebab(python_name(target))
+
+
+def check_deployable(target: Any) -> None:
+    """Refuse what can never answer a request.
+
+    Raises:
+        PlanError: the target is of no known kind.
+    """
+    if not callable(target):
+        raise PlanError(f"cannot deploy {target!r}, a {type(target).__name__}", f"pass {KINDS}")

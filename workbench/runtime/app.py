@@ -1,0 +1,241 @@
+"""One application, as the notebook holds it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from workbench.adapters import cells, ray_serve
+from workbench.adapters.history import History
+from workbench.adapters.http import Ingress
+from workbench.core.capacity import Room, waiting_for
+from workbench.core.graph import Need
+from workbench.core.nearest import suggestion
+from workbench.core.status import AppStatus, DeploymentStatus, word
+from workbench.errors import PlanError
+from workbench.replica.host import CALL
+
+from . import rollout
+from .cluster import Cluster
+
+
+class App:
+    """A deployed application: query it, look at it, delete it.
+
+    Made by `workbench.deploy()` and `workbench.connect()`.
+
+    Attributes:
+        name: application name.
+        route_prefix: path under which its ingress answers.
+        url: full address of the ingress.
+        docs_url: address of FastAPI's interactive documentation.
+    """
+
+    def __init__(self, name: str, route_prefix: str, cluster: Cluster, history: History) -> None:
+        self.name, self.route_prefix = name, route_prefix
+        self._cluster, self._history = cluster, history
+        self.url = cluster.http_url + ("" if route_prefix == "/" else route_prefix)
+        self.docs_url = f"{self.url}/docs"
+        self._ingress = Ingress(self.url, traceback_of=self._traceback_of)
+
+    def __repr__(self) -> str:
+        return f"{self.name} at {self.route_prefix}"
+
+    @property
+    def client(self) -> Any:
+        """The `httpx.Client` behind `get`, `post` and the others."""
+        return self._ingress.client
+
+    @property
+    def call(self) -> Any:
+        """One function per OpenAPI operation, such as `app.call.chat(query="...")`."""
+        return self._ingress.call
+
+    def get(self, path: str = "/", **options: Any) -> Any:
+        """Send GET; see `request`."""
+        return self._ingress.get(path, **options)
+
+    def post(self, path: str = "/", **options: Any) -> Any:
+        """Send POST; see `request`."""
+        return self._ingress.post(path, **options)
+
+    def put(self, path: str = "/", **options: Any) -> Any:
+        """Send PUT; see `request`."""
+        return self._ingress.put(path, **options)
+
+    def delete(self, path: str | None = None, **options: Any) -> Any:
+        """Delete this application, or send DELETE to a path of it.
+
+        Args:
+            path: without one the application is deleted and nothing else is touched; with one the
+                HTTP request is sent, as by `request`.
+            **options: as in `httpx.Client.request`.
+
+        Returns:
+            None, or the `httpx.Response`.
+        """
+        if path is not None or options:
+            return self._ingress.delete(path or "/", **options)
+        rollout.remove(self.name)
+        self._history.deleted(self.name)
+        self._ingress.close()
+        return None
+
+    def request(self, method: str, path: str = "/", **options: Any) -> Any:
+        """Send one request to the ingress.
+
+        Args:
+            method: HTTP verb.
+            path: below the route prefix, such as "/chat".
+            **options: as in `httpx.Client.request`.
+
+        Returns:
+            The `httpx.Response`, also for 4xx answers.
+
+        Raises:
+            IngressError: nothing answered, or a 5xx answer; carries the replica's traceback.
+        """
+        return self._ingress.request(method, path, **options)
+
+    def stream(self, path: str = "/", **options: Any) -> Any:
+        """Iterate over an answer while it arrives: server-sent events, lines or chunks.
+
+        Args:
+            path: below the route prefix.
+            **options: as in `httpx.Client.stream`; `method=` defaults to POST when there is a body.
+
+        Raises:
+            IngressError: a 4xx or 5xx answer, or the stream broke.
+        """
+        return self._ingress.stream(path, **options)
+
+    def websocket(self, path: str = "/", **options: Any) -> Any:
+        """Open a websocket; a context manager with `send` and `recv`."""
+        return self._ingress.websocket(path, **options)
+
+    def handle(self, deployment: str | None = None) -> Any:
+        """The Serve `DeploymentHandle` of a deployment, the ingress by default.
+
+        `handle.method.remote(...).result()` also works inside a cell; `await` works as ever.
+
+        Raises:
+            PlanError: there is no such deployment.
+        """
+        known = list(self._details()["deployments"])
+        if deployment is None:
+            method = CALL if ray_serve.speaks_asgi(self.name, known[-1]) else "__call__"
+            return ray_serve.handle(self.name, known[-1], method)
+        if deployment not in known:
+            raise PlanError(
+                f"{self.name!r} has no deployment {deployment!r}", suggestion(deployment, known)
+            )
+        return ray_serve.handle(self.name, deployment)
+
+    def status(self) -> AppStatus:
+        """What Serve says now about the application and each deployment."""
+        return status_of(self.name, self._details(), self._history, self._cluster)
+
+    def logs(
+        self, deployment: str | None = None, tail: int = 100, follow: bool = False
+    ) -> Logs | Iterator[str]:
+        """What the replicas wrote: Serve's log, print() and stderr.
+
+        Args:
+            deployment: one deployment, or all.
+            tail: newest lines per replica and file.
+            follow: keep on yielding lines as they come, from the first replica.
+
+        Returns:
+            The lines, or an iterator when `follow`.
+
+        Raises:
+            PlanError: there is no such deployment.
+        """
+        known = self._details()["deployments"]
+        if deployment is not None and deployment not in known:
+            raise PlanError(
+                f"{self.name!r} has no deployment {deployment!r}", suggestion(deployment, known)
+            )
+        names = [deployment] if deployment is not None else list(reversed(known))
+        replicas = [(n, r) for n in names for r in known[n]["replicas"] if r.get("actor_id")]
+        if follow:
+            return (line for n, r in replicas[:1] for line in _replica_lines(r, tail, True))
+        return Logs(
+            f"{name} | {cells.resolve(line)}"
+            for name, replica in replicas
+            for line in _replica_lines(replica, tail, False)
+        )
+
+    def _details(self) -> dict[str, Any]:
+        found = ray_serve.details()
+        if self.name not in found:
+            raise PlanError(
+                f"no application {self.name!r} runs on the cluster", suggestion(self.name, found)
+            )
+        return found[self.name]
+
+    def _traceback_of(self, request_id: str) -> str:
+        deployments = list(ray_serve.details().get(self.name, {}).get("deployments", {}))
+        if not deployments:
+            return ""
+        return cells.resolve(ray_serve.failure_text(self.name, deployments[-1], request_id))
+
+
+class Logs(tuple[str, ...]):
+    """Lines of replica output; shows itself as text."""
+
+    def __repr__(self) -> str:
+        return "\n".join(self)
+
+
+def status_of(
+    name: str, details: dict[str, Any], history: History, cluster: Cluster
+) -> AppStatus:
+    """Turn Serve's details of one application into a status."""
+    serving = history.serving(name)
+    number = serving.number if serving else None
+    room = None
+    if any(not r.get("pid") for d in details["deployments"].values() for r in d["replicas"]):
+        room = ray_serve.room()
+    prefix = details["route_prefix"]
+    return AppStatus(
+        name=name,
+        route_prefix=prefix,
+        url="" if prefix is None else cluster.http_url + ("" if prefix == "/" else prefix),
+        state=word(details["status"]),
+        revision=number,
+        message=rollout.readable(details["message"]),
+        deployments=tuple(
+            _deployment_status(each, number, room)
+            for each in reversed(list(details["deployments"].values()))
+        ),
+    )
+
+
+def _deployment_status(
+    found: dict[str, Any], number: int | None, room: Room | None
+) -> DeploymentStatus:
+    resources = found["required_resources"]
+    need = Need(resources.get("CPU", 0.0), resources.get("GPU", 0.0))
+    states = [word(r["state"]) for r in found["replicas"]]
+    unplaced = any(not r.get("pid") for r in found["replicas"])
+    return DeploymentStatus(
+        name=found["name"],
+        state=word(found["status"]),
+        replicas_running=states.count("RUNNING"),
+        replicas_target=found["target_num_replicas"],
+        replicas_starting=states.count("STARTING"),
+        message=rollout.readable(found["message"]),
+        num_cpus=need.cpus,
+        num_gpus=need.gpus,
+        revision=number,
+        waiting_for=waiting_for(need, room) if unplaced and room is not None else "",
+    )
+
+
+def _replica_lines(replica: dict[str, Any], tail: int, follow: bool) -> Iterator[str]:
+    if follow:
+        yield from ray_serve.log_lines(tail, True, actor_id=replica["actor_id"], suffix="err")
+        return
+    for suffix in ("out", "err"):
+        yield from ray_serve.log_lines(tail, False, actor_id=replica["actor_id"], suffix=suffix)

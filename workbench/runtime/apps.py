@@ -1,0 +1,51 @@
+"""The applications that run on the cluster, and how to get hold of one again."""
+
+from __future__ import annotations
+
+from workbench.adapters import ray_serve, state
+from workbench.adapters.history import History
+from workbench.core.nearest import suggestion
+from workbench.core.status import AppStatus
+from workbench.errors import PlanError
+
+from . import cluster
+from .app import App, status_of
+
+
+class Apps(tuple[AppStatus, ...]):
+    """The status of every application; shows itself as text."""
+
+    def __repr__(self) -> str:
+        return "\n".join(str(each) for each in self) or "no applications"
+
+
+def connect(name: str) -> App:
+    """Get hold of an application that runs, after a kernel restart or from another notebook.
+
+    Args:
+        name: application name.
+
+    Raises:
+        PlanError: no application of that name runs.
+        ClusterError: no cluster can be reached.
+    """
+    here = cluster.attached()
+    found = ray_serve.details()
+    if name not in found:
+        raise PlanError(f"no application {name!r} runs on the cluster", suggestion(name, found))
+    return App(name, found[name]["route_prefix"] or "/", here, history())
+
+
+def apps() -> Apps:
+    """The status of every application on the cluster.
+
+    Raises:
+        ClusterError: no cluster can be reached.
+    """
+    here, past = cluster.attached(), history()
+    return Apps(status_of(name, each, past, here) for name, each in ray_serve.details().items())
+
+
+def history() -> History:
+    """The revisions, in the state folder."""
+    return History(state.folder() / "history.sqlite")
