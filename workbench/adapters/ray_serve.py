@@ -58,6 +58,12 @@ def _instance_details() -> dict[str, Any]:
     return dict(ray.get(reply, timeout=CONTROLLER_TIMEOUT_S))
 
 
+def http_port() -> int:
+    """Port of the ingresses on the cluster that this process is attached to."""
+    client = _get_global_client(raise_if_no_controller_running=False)
+    return int(client.http_config.port) if client is not None else 8000
+
+
 def _controller() -> Any:
     return _get_global_client()._controller
 

@@ -1,0 +1,241 @@
+"""Ray's own processes: `ray start --head` as a daemon, attaching to it, ending it."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+import subprocess
+import sys
+import tempfile
+import uuid
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import ray
+from ray import serve
+
+from workbench.core.cluster import ClusterFacts
+from workbench.errors import ClusterError
+
+from . import processes, state
+
+FILE = "cluster.json"
+START_TIMEOUT_S = 120
+# Environment of every process of the cluster, each with its reason.
+SETTINGS = {
+    "RAY_AUTH_MODE": "token",  # `ray start` would run without authentication
+    "RAY_SERVE_CONTROL_LOOP_INTERVAL_S": "0.05",  # halves what each step of a rollout waits
+    "RAY_USAGE_STATS_ENABLED": "0",  # nothing leaves the machine
+    "RAY_metrics_report_interval_ms": "1000",  # figures of the last second, not of the last ten
+    "RAY_DISABLE_IMPORT_WARNING": "1",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # the coming default; silences its warning
+}
+
+
+@dataclass(frozen=True)
+class Head:
+    """A cluster that we started, as kept in the state folder.
+
+    Attributes:
+        cluster_id: the mark in the environment of its processes.
+        address: host and port of the control store.
+        dashboard: host and port of the dashboard.
+        http_port: port of the ingresses.
+        temp_dir: Ray's folder for sockets and logs.
+        ray_version: version that it was started with.
+        python_version: version that it was started with.
+        num_cpus: CPUs asked for, or None.
+        num_gpus: GPUs asked for, or None.
+    """
+
+    cluster_id: str
+    address: str
+    dashboard: str
+    http_port: int
+    temp_dir: str
+    ray_version: str
+    python_version: str
+    num_cpus: float | None
+    num_gpus: float | None
+
+
+def python_version() -> str:
+    """Version of this Python, as compared with a cluster's."""
+    return ".".join(map(str, sys.version_info[:3]))
+
+
+def known_head() -> Head | None:
+    """The cluster of the state folder whose daemons live, or None; a dead one is cleared away."""
+    content = state.read(FILE)
+    if content is None:
+        return None
+    head = Head(**content)
+    if len(processes.daemons(head.cluster_id)) >= 2:  # the control store and the raylet
+        return head
+    clear(head)
+    return None
+
+
+def clear(head: Head) -> None:
+    """End what is left of a cluster and remove its folder."""
+    processes.end(head.cluster_id)
+    shutil.rmtree(head.temp_dir, ignore_errors=True)
+    state.forget(FILE)
+
+
+def token_path() -> Path:
+    """Where Ray looks for its token."""
+    named = os.environ.get("RAY_AUTH_TOKEN_PATH")
+    return Path(named).expanduser() if named else Path.home() / ".ray" / "auth_token"
+
+
+def secure_token() -> None:
+    """Make Ray's token, readable by this user alone; Ray itself would leave it to everybody."""
+    path = token_path()
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if path.parent.name == ".ray":
+        path.parent.chmod(0o700)
+    if not path.exists():
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(handle, "w") as file:
+            file.write(secrets.token_hex(32))
+    path.chmod(0o600)
+
+
+def launch(num_cpus: float | None, num_gpus: float | None, http_port: int) -> Head:
+    """Start the daemons of a new cluster on loopback.
+
+    Raises:
+        ClusterError: the port is taken, or Ray's daemons did not come up.
+    """
+    taken = processes.listener(http_port)
+    if taken:
+        raise ClusterError(
+            f"http_port={http_port} is taken by {taken}",
+            "end that process, or choose another port: workbench.start(http_port=...)",
+        )
+    secure_token()
+    gcs, dashboard, *agents = processes.free_ports(7)
+    temp_dir = Path(tempfile.gettempdir()) / f"workbench-{os.getuid()}-{secrets.token_hex(4)}"
+    temp_dir.mkdir(mode=0o700)
+    head = Head(
+        cluster_id=uuid.uuid4().hex,
+        address=f"127.0.0.1:{gcs}",
+        dashboard=f"127.0.0.1:{dashboard}",
+        http_port=http_port,
+        temp_dir=str(temp_dir),
+        ray_version=ray.__version__,
+        python_version=python_version(),
+        num_cpus=num_cpus,
+        num_gpus=num_gpus,
+    )
+    _ray_start(head, dashboard, agents)
+    state.write(FILE, asdict(head))
+    return head
+
+
+def _ray_start(head: Head, dashboard: int, agents: list[int]) -> None:
+    environment = {**os.environ, **SETTINGS, processes.MARK: head.cluster_id}
+    environment.pop("RAY_ADDRESS", None)
+    command = [
+        *(sys.executable, "-m", "ray.scripts.scripts", "start", "--head"),
+        "--node-ip-address=127.0.0.1",
+        f"--port={head.address.rpartition(':')[2]}",
+        "--dashboard-host=127.0.0.1",
+        f"--dashboard-port={dashboard}",
+        f"--dashboard-agent-listen-port={agents[0]}",
+        f"--dashboard-agent-grpc-port={agents[1]}",
+        f"--runtime-env-agent-port={agents[2]}",
+        f"--metrics-export-port={agents[3]}",
+        f"--ray-client-server-port={agents[4]}",
+        "--min-worker-port=0",
+        "--max-worker-port=0",
+        f"--temp-dir={head.temp_dir}",
+        "--disable-usage-stats",
+    ]
+    if head.num_cpus is not None:
+        command.append(f"--num-cpus={head.num_cpus:g}")
+    if head.num_gpus is not None:
+        command.append(f"--num-gpus={head.num_gpus:g}")
+    _run(command, environment, head)
+    processes.end_client_server(head.cluster_id)
+
+
+def _run(command: list[str], environment: dict[str, str], head: Head) -> None:
+    log = Path(head.temp_dir) / "start.log"
+    with log.open("w") as file:
+        try:
+            subprocess.run(
+                command,
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=file,
+                stderr=subprocess.STDOUT,
+                timeout=START_TIMEOUT_S,
+                check=True,
+                start_new_session=True,  # a Ctrl-C in the terminal is not for the daemons
+            )
+        except (subprocess.SubprocessError, KeyboardInterrupt) as error:
+            tail = log.read_text()[-2000:]
+            clear(head)
+            raise ClusterError(f"ray start failed: {error}\n{tail}", "workbench doctor") from error
+
+
+def attach(address: str, http_port: int) -> None:
+    """Connect this process to a cluster, and start Serve on it when it does not run yet.
+
+    Raises:
+        ClusterError: nothing answers there, the token is refused, or versions differ.
+    """
+    os.environ["RAY_AUTH_MODE"] = os.environ.get("RAY_AUTH_MODE", "token")
+    if os.environ["RAY_AUTH_MODE"] == "token":
+        secure_token()
+    try:
+        ray.init(address=address, log_to_driver=False, logging_level="ERROR")
+    except (ConnectionError, RuntimeError, ValueError, TimeoutError) as error:
+        raise ClusterError(f"cannot attach to {address}: {error}", "workbench doctor") from error
+    serve.start(http_options={"host": "127.0.0.1", "port": http_port})
+
+
+def detach() -> None:
+    """Disconnect this process from Ray. Harmless when it is not connected."""
+    if ray.is_initialized():
+        ray.shutdown()
+
+
+def attached() -> bool:
+    """Whether this process is connected to a cluster."""
+    return bool(ray.is_initialized())
+
+
+def facts(http_url: str, dashboard: str) -> ClusterFacts:
+    """Facts of the cluster that this process is connected to."""
+    resources, nodes = ray.cluster_resources(), [n for n in ray.nodes() if n["Alive"]]
+    booked = resources.get("GPU", 0.0)
+    return ClusterFacts(
+        address=str(ray.get_runtime_context().gcs_address),
+        http_url=http_url,
+        dashboard_url=f"http://{dashboard}" if dashboard else "",
+        num_cpus=resources.get("CPU", 0.0),
+        num_gpus=booked,
+        simulated_gpus=len(nodes) == 1 and booked > physical_gpus(),
+        nodes=len(nodes),
+        ray_version=ray.__version__,
+    )
+
+
+def physical_gpus() -> int:
+    """NVIDIA GPUs of this machine, counted by NVML; 0 without a driver."""
+    import pynvml
+
+    try:
+        pynvml.nvmlInit()
+    except pynvml.NVMLError:
+        return 0
+    try:
+        return int(pynvml.nvmlDeviceGetCount())
+    finally:
+        pynvml.nvmlShutdown()
+
+

@@ -1,0 +1,81 @@
+"""The private state folder: what is needed to find the cluster and the revisions again."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from workbench.errors import WorkbenchError
+
+LOCK_TIMEOUT_S = 330.0
+
+
+def folder() -> Path:
+    """The state folder, made on demand with mode 0700.
+
+    `WORKBENCH_HOME` names it; else it is the nearest `.workbench/` of the working directory and
+    its parents; else `.workbench/` in the working directory.
+    """
+    path = _chosen()
+    path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    path.chmod(0o700)
+    return path
+
+
+def _chosen() -> Path:
+    named = os.environ.get("WORKBENCH_HOME")
+    if named:
+        return Path(named).expanduser().absolute()
+    here = Path.cwd()
+    near = (parent / ".workbench" for parent in (here, *here.parents))
+    return next((path for path in near if path.is_dir()), here / ".workbench")
+
+
+def read(name: str) -> dict[str, Any] | None:
+    """Read a JSON file of the state folder; None when it is missing or damaged."""
+    try:
+        content = json.loads((folder() / name).read_text())
+    except (FileNotFoundError, ValueError):
+        return None
+    return content if isinstance(content, dict) else None
+
+
+def write(name: str, content: dict[str, Any]) -> None:
+    """Write a JSON file of the state folder, whole or not at all, with mode 0600."""
+    handle, temporary = tempfile.mkstemp(dir=folder(), prefix=f".{name}.")  # mkstemp makes it 0600
+    with os.fdopen(handle, "w") as file:
+        json.dump(content, file, indent=1)
+    os.replace(temporary, folder() / name)
+
+
+def forget(name: str) -> None:
+    """Remove a file of the state folder. Harmless when there is none."""
+    (folder() / name).unlink(missing_ok=True)
+
+
+@contextmanager
+def lock(name: str) -> Iterator[None]:
+    """Hold a lock that other kernels of this state folder respect.
+
+    Raises:
+        WorkbenchError: another kernel held it for too long.
+    """
+    guard = FileLock(folder() / f"{name}.lock", timeout=LOCK_TIMEOUT_S, mode=0o600)
+    try:
+        guard.acquire()
+    except Timeout:
+        raise WorkbenchError(
+            f"another notebook has been holding {name!r} for {LOCK_TIMEOUT_S:g} s; "
+            "wait for it or interrupt its cell"
+        ) from None
+    try:
+        yield
+    finally:
+        guard.release()

@@ -1,0 +1,137 @@
+"""The cluster that this kernel uses: started, attached to, or stopped."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from workbench.adapters import cluster as ray_cluster
+from workbench.adapters import ray_serve, state
+from workbench.core.cluster import ClusterFacts
+from workbench.errors import ClusterError
+
+
+@dataclass(frozen=True, repr=False)
+class Cluster:
+    """A Ray cluster that this kernel is attached to.
+
+    Attributes:
+        facts: what it has and where it answers.
+    """
+
+    facts: ClusterFacts
+
+    @property
+    def http_url(self) -> str:
+        """Where the ingresses answer."""
+        return self.facts.http_url
+
+    @property
+    def dashboard_url(self) -> str:
+        """Ray's dashboard, or ""."""
+        return self.facts.dashboard_url
+
+    @property
+    def num_cpus(self) -> float:
+        """Logical CPUs, all nodes together."""
+        return self.facts.num_cpus
+
+    @property
+    def num_gpus(self) -> float:
+        """GPUs, all nodes together; logical ones when `facts.simulated_gpus`."""
+        return self.facts.num_gpus
+
+    def __repr__(self) -> str:
+        return str(self.facts)
+
+
+def start(
+    num_gpus: float | None = None,
+    num_cpus: float | None = None,
+    http_port: int = 8000,
+    address: str | None = None,
+) -> Cluster:
+    """Start a cluster or attach to the one that runs; see `workbench.start`."""
+    _check(num_gpus, num_cpus, http_port)
+    if address is not None:
+        return _attach_to(address, http_port)
+    if ray_cluster.attached():
+        here = _here()
+        _compare(here.facts, num_gpus, num_cpus)
+        return here
+    with state.lock("cluster"):
+        head = ray_cluster.known_head() or ray_cluster.launch(num_cpus, num_gpus, http_port)
+        _compare_versions(head)
+        ray_cluster.attach(head.address, head.http_port)
+    here = _here()
+    _compare(here.facts, num_gpus, num_cpus)
+    return here
+
+
+def current() -> Cluster:
+    """The cluster that this kernel is attached to; starts or attaches when it is to none."""
+    return _here() if ray_cluster.attached() else start()
+
+
+def attached() -> Cluster:
+    """The cluster that runs; never starts one.
+
+    Raises:
+        ClusterError: none runs.
+    """
+    if not ray_cluster.attached() and ray_cluster.known_head() is None:
+        raise ClusterError(
+            f"no cluster runs for the state folder {state.folder()}",
+            "workbench.start(), or `workbench up` in a terminal",
+        )
+    return current()
+
+
+def stop() -> None:
+    """Stop the cluster of the state folder and everything on it. Harmless when none runs."""
+    ray_cluster.detach()
+    with state.lock("cluster"):
+        head = ray_cluster.known_head()
+        if head is not None:
+            ray_cluster.clear(head)
+
+
+def _here() -> Cluster:
+    head = ray_cluster.known_head()
+    port = ray_serve.http_port()
+    dashboard = head.dashboard if head is not None else ""
+    return Cluster(ray_cluster.facts(f"http://127.0.0.1:{port}", dashboard))
+
+
+def _attach_to(address: str, http_port: int) -> Cluster:
+    ray_cluster.detach()
+    ray_cluster.attach(address, http_port)
+    return _here()
+
+
+def _check(num_gpus: float | None, num_cpus: float | None, http_port: int) -> None:
+    for name, value in (("num_gpus", num_gpus), ("num_cpus", num_cpus)):
+        if value is not None and (isinstance(value, bool) or not 0 <= value <= 100_000):
+            raise ClusterError(f"{name}={value!r} is no number of 0 or more", "such as 1, or None")
+    if not isinstance(http_port, int) or not 0 < http_port < 65536:
+        raise ClusterError(f"http_port={http_port!r} is no TCP port", "such as 8000")
+
+
+def _compare(facts: ClusterFacts, num_gpus: float | None, num_cpus: float | None) -> None:
+    asked = (("num_gpus", num_gpus, facts.num_gpus), ("num_cpus", num_cpus, facts.num_cpus))
+    for name, wanted, there in asked:
+        if wanted is not None and wanted != there:
+            raise ClusterError(
+                f"a cluster with {name}={there:g} runs already, {name}={wanted:g} was asked for",
+                "leave it out to use that one, or stop it first: workbench.stop()",
+            )
+
+
+def _compare_versions(head: ray_cluster.Head) -> None:
+    ours = (ray_cluster.ray.__version__, ray_cluster.python_version())
+    theirs = (head.ray_version, head.python_version)
+    if ours != theirs:
+        raise ClusterError(
+            f"the cluster runs Ray {theirs[0]} on Python {theirs[1]}, "
+            f"this kernel has Ray {ours[0]} on Python {ours[1]}",
+            "use that environment's kernel, or restart the cluster: workbench.stop()",
+        )
