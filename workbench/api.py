@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+import workbench.quick_import  # noqa: F401, I001 - must come before anything that imports Ray
+from workbench.core.plan import Plan
 from workbench.runtime import apps as _apps
 from workbench.runtime import cluster as _cluster
 from workbench.runtime import deploy as _deploy
 from workbench.runtime.app import App
 from workbench.runtime.apps import Apps
 from workbench.runtime.cluster import Cluster
-from workbench.core.plan import Plan
 from workbench.ui import display
 from workbench.ui.progress import Progress
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import secrets
 import shutil
@@ -18,7 +19,7 @@ from ray import serve
 from workbench.core.cluster import ClusterFacts
 from workbench.errors import ClusterError
 
-from . import processes, state
+from . import processes, ray_serve, state
 
 FILE = "cluster.json"
 START_TIMEOUT_S = 120
@@ -28,7 +29,8 @@ SETTINGS = {
     "RAY_SERVE_CONTROL_LOOP_INTERVAL_S": "0.05",  # halves what each step of a rollout waits
     "RAY_USAGE_STATS_ENABLED": "0",  # nothing leaves the machine
     "RAY_metrics_report_interval_ms": "1000",  # figures of the last second, not of the last ten
-    "RAY_DISABLE_IMPORT_WARNING": "1",
+    "DASHBOARD_METRIC_PORT": "-1",  # these two would listen on every address without the token;
+    "AUTOSCALER_METRIC_PORT": "-1",  # a port that cannot be bound keeps them off
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # the coming default; silences its warning
 }
 
@@ -188,13 +190,14 @@ def attach(address: str, http_port: int) -> None:
     Raises:
         ClusterError: nothing answers there, the token is refused, or versions differ.
     """
-    os.environ["RAY_AUTH_MODE"] = os.environ.get("RAY_AUTH_MODE", "token")
-    if os.environ["RAY_AUTH_MODE"] == "token":
+    if os.environ.get("RAY_AUTH_MODE", "token") == "token":
         secure_token()
+        ray_serve.enable_token()
     try:
         ray.init(address=address, log_to_driver=False, logging_level="ERROR")
     except (ConnectionError, RuntimeError, ValueError, TimeoutError) as error:
         raise ClusterError(f"cannot attach to {address}: {error}", "workbench doctor") from error
+    logging.getLogger("ray.serve").setLevel(logging.WARNING)  # a cell is no place for its news
     serve.start(http_options={"host": "127.0.0.1", "port": http_port})
 
 

@@ -9,7 +9,7 @@ import socket
 import psutil
 
 MARK = "WORKBENCH_CLUSTER_ID"
-POLITE_S = 5.0
+POLITE_S = 2.0
 
 
 def marked(cluster_id: str) -> list[psutil.Process]:

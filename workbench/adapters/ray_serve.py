@@ -27,6 +27,9 @@ from ray.util.state import get_log
 # _get_global_client()._controller.get_serve_instance_details: state of each replica in
 #   milliseconds; the REST call that shows the same needs the dashboard.
 from ray.serve._private.utils import MULTIPLEXED_FUNCTION_MARKER_ATTR
+# _enable_token_auth: Ray reads RAY_AUTH_MODE when it is imported, which a notebook does before it
+#   calls us; the environment variable alone comes too late.
+from ray._private.authentication.authentication_token_setup import _enable_token_auth
 from ray.serve._private.http_util import ASGIAppReplicaWrapper
 from ray.serve._private.utils import _callable_uses_multiplexing
 from ray.serve.context import _get_global_client
@@ -62,6 +65,11 @@ def http_port() -> int:
     """Port of the ingresses on the cluster that this process is attached to."""
     client = _get_global_client(raise_if_no_controller_running=False)
     return int(client.http_config.port) if client is not None else 8000
+
+
+def enable_token() -> None:
+    """Use Ray's token from now on, though Ray is imported already."""
+    _enable_token_auth()
 
 
 def _controller() -> Any:
