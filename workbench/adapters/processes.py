@@ -22,6 +22,15 @@ def marked(cluster_id: str) -> list[psutil.Process]:
     return found
 
 
+def clusters() -> set[str]:
+    """Marks of every cluster that has a process of this user."""
+    found = set()
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error):
+            found.add(process.environ().get(MARK, ""))
+    return found - {"", os.environ.get(MARK, "")}
+
+
 def daemons(cluster_id: str) -> list[psutil.Process]:
     """The marked processes that `ray start` left running: the control store and the raylet."""
     found = []

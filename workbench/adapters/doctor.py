@@ -1,0 +1,122 @@
+"""What may be wrong with this machine or cluster, and the command that mends it."""
+
+from __future__ import annotations
+
+import importlib.util
+import shutil
+import stat
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from . import cluster, processes, state
+
+SHM_WANTED_BYTES = 2 * 2**30
+DISK_WANTED_BYTES = 5 * 2**30
+
+
+@dataclass(frozen=True)
+class Check:
+    """One thing that was looked at.
+
+    Attributes:
+        name: what.
+        ok: whether it is as it should be.
+        found: what was found.
+        mend: the command that mends it, or "".
+    """
+
+    name: str
+    ok: bool
+    found: str
+    mend: str = ""
+
+
+def checks(http_port: int = 8000) -> list[Check]:
+    """Look at everything that a deploy needs. Changes nothing."""
+    return [
+        _versions(),
+        _shared_memory(),
+        _disk(),
+        _port(http_port),
+        _token(),
+        _leftovers(),
+        _gpus(),
+        _installed("jupyterlab", "JupyterLab"),
+        _installed("transformers", "transformers"),
+    ]
+
+
+def _versions() -> Check:
+    content = state.read(cluster.FILE)
+    ours = f"Ray {cluster.ray.__version__}, Python {cluster.python_version()}"
+    if content is None:
+        return Check("versions", True, ours)
+    head = cluster.Head(**content)
+    theirs = f"Ray {head.ray_version}, Python {head.python_version}"
+    same = ours == theirs
+    found = ours if same else f"here {ours}, the cluster has {theirs}"
+    return Check("versions", same, found, "" if same else "workbench down && workbench up")
+
+
+def _shared_memory() -> Check:
+    folder = Path("/dev/shm")
+    if not folder.is_dir():
+        return Check("/dev/shm", True, "not on this system")
+    free = shutil.disk_usage(folder).free
+    ok = free >= SHM_WANTED_BYTES
+    mend = "" if ok else "mount -o remount,size=4G /dev/shm (docker: --shm-size=4g)"
+    return Check("/dev/shm", ok, f"{free / 2**30:.1f} GiB free", mend)
+
+
+def _disk() -> Check:
+    free = shutil.disk_usage(tempfile.gettempdir()).free
+    ok = free >= DISK_WANTED_BYTES
+    found = f"{free / 2**30:.1f} GiB free in {tempfile.gettempdir()}"
+    return Check("disk", ok, found, "" if ok else "free some space, or set TMPDIR to a larger disk")
+
+
+def _port(http_port: int) -> Check:
+    content = state.read(cluster.FILE)
+    port = cluster.Head(**content).http_port if content else http_port
+    taken = processes.listener(port)
+    if not taken:
+        return Check("ingress port", True, f"{port} is free")
+    ours = content is not None and "ProxyActor" in taken
+    mend = "" if ours else "end that process, or workbench up --http-port PORT"
+    return Check("ingress port", ours, f"{port}: {taken}", mend)
+
+
+def _token() -> Check:
+    path = cluster.token_path()
+    if not path.exists():
+        return Check("token", True, "made at the first start")
+    private = not path.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO)
+    found = f"{path} is {'private' if private else 'readable by others'}"
+    return Check("token", private, found, "" if private else f"chmod 600 {path}")
+
+
+def _leftovers() -> Check:
+    content = state.read(cluster.FILE)
+    known = content["cluster_id"] if content else None
+    alive = bool(known) and len(processes.daemons(str(known))) >= 2
+    if content and not alive:
+        return Check("cluster", False, "its daemons are gone", "workbench down && workbench up")
+    orphans = sorted(processes.clusters() - ({known} if alive else set()))
+    orphans = [each for each in orphans if not processes.daemons(each)]
+    if orphans:
+        pids = " ".join(str(p.pid) for each in orphans for p in processes.marked(each))
+        return Check("cluster", False, f"processes of a dead cluster: {pids}", f"kill {pids}")
+    return Check("cluster", True, "running" if alive else "none runs")
+
+
+def _gpus() -> Check:
+    count = cluster.physical_gpus()
+    return Check("GPU", True, f"{count} found by NVML" if count else "none; num_gpus=1 simulates one")
+
+
+def _installed(module: str, name: str) -> Check:
+    ok = importlib.util.find_spec(module) is not None
+    mend = "" if ok else f"pip install {module}"
+    return Check(name, ok, "installed" if ok else "not installed", mend)
+
