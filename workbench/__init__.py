@@ -21,8 +21,8 @@ from workbench.errors import (
 )
 
 if TYPE_CHECKING:
-    from workbench.api import apps, connect, deploy, plan, start, stop
     from workbench.adapters.models import model_path
+    from workbench.api import apps, connect, deploy, plan, start, stop
 
 __version__ = "0.1.0"
 

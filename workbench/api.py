@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-import workbench.quick_import  # noqa: F401, I001 - must come before anything that imports Ray
+import workbench.quick_import  # noqa: F401 - must come before anything that imports Ray
 from workbench.core.plan import Plan
 from workbench.runtime import apps as _apps
 from workbench.runtime import cluster as _cluster

@@ -1,1 +1,1 @@
-
+"""One outside thing each: Ray, HTTP, SQLite, models, the file system."""

@@ -30,11 +30,13 @@ def sources_of(*objects: Any) -> dict[str, str]:
 
 def import_paths() -> tuple[str, ...]:
     """Folders of `sys.path` that are the user's own: not Python's and not site-packages."""
-    installed = {*site.getsitepackages(), site.getusersitepackages(), *sysconfig.get_paths().values()}
+    installed = {
+        *site.getsitepackages(),
+        site.getusersitepackages(),
+        *sysconfig.get_paths().values(),
+    }
     paths = (os.path.abspath(path or os.getcwd()) for path in sys.path)
-    return tuple(
-        dict.fromkeys(p for p in paths if os.path.isdir(p) and not _under(p, installed))
-    )
+    return tuple(dict.fromkeys(p for p in paths if os.path.isdir(p) and not _under(p, installed)))
 
 
 def folder() -> str:

@@ -10,12 +10,15 @@ import subprocess
 import sys
 import tempfile
 import uuid
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import ray
 from ray import serve
+from ray.util.state import get_log
 
+from workbench.core.capacity import Room
 from workbench.core.cluster import ClusterFacts
 from workbench.errors import ClusterError
 
@@ -23,6 +26,7 @@ from . import processes, ray_serve, state
 
 FILE = "cluster.json"
 START_TIMEOUT_S = 120
+LOG_TIMEOUT_S = 10
 # Environment of every process of the cluster, each with its reason.
 SETTINGS = {
     "RAY_AUTH_MODE": "token",  # `ray start` would run without authentication
@@ -62,9 +66,9 @@ class Head:
     num_gpus: float | None
 
 
-def python_version() -> str:
-    """Version of this Python, as compared with a cluster's."""
-    return ".".join(map(str, sys.version_info[:3]))
+def versions() -> tuple[str, str]:
+    """Versions of Ray and Python here, as compared with a cluster's."""
+    return ray.__version__, ".".join(map(str, sys.version_info[:3]))
 
 
 def known_head() -> Head | None:
@@ -127,8 +131,8 @@ def launch(num_cpus: float | None, num_gpus: float | None, http_port: int) -> He
         dashboard=f"127.0.0.1:{dashboard}",
         http_port=http_port,
         temp_dir=str(temp_dir),
-        ray_version=ray.__version__,
-        python_version=python_version(),
+        ray_version=versions()[0],
+        python_version=versions()[1],
         num_cpus=num_cpus,
         num_gpus=num_gpus,
     )
@@ -242,3 +246,18 @@ def physical_gpus() -> int:
         pynvml.nvmlShutdown()
 
 
+def room() -> Room:
+    """Resources of the cluster now."""
+    largest: dict[str, float] = {}
+    for node in ray.nodes():
+        if node["Alive"]:
+            for name, amount in node["Resources"].items():
+                largest[name] = max(largest.get(name, 0.0), amount)
+    return Room(ray.cluster_resources(), ray.available_resources(), largest)
+
+
+def log_lines(tail: int, follow: bool, **source: str) -> Iterator[str]:
+    """Lines of an actor's output, by Ray's own log API."""
+    timeout_s = LOG_TIMEOUT_S
+    for chunk in get_log(tail=tail, follow=follow, timeout=timeout_s, **source):
+        yield from chunk.splitlines()

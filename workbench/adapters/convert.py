@@ -71,7 +71,11 @@ def classifier(packages: Path, target: Path) -> None:
     from safetensors.torch import save_file
 
     code = packages / "efficientnet_lite_pytorch"
-    model = (code / "model.py").read_text().replace("from .utils import", "from .efficientnet_utils import")
+    model = (
+        (code / "model.py")
+        .read_text()
+        .replace("from .utils import", "from .efficientnet_utils import")
+    )
     (target / "efficientnet_model.py").write_text(model)
     shutil.copy(code / "utils.py", target / "efficientnet_utils.py")
     (target / "modeling_efficientnet_lite.py").write_text(MODELLING)

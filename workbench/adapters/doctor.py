@@ -49,7 +49,7 @@ def checks(http_port: int = 8000) -> list[Check]:
 
 def _versions() -> Check:
     content = state.read(cluster.FILE)
-    ours = f"Ray {cluster.ray.__version__}, Python {cluster.python_version()}"
+    ours = "Ray {}, Python {}".format(*cluster.versions())
     if content is None:
         return Check("versions", True, ours)
     head = cluster.Head(**content)
@@ -112,11 +112,12 @@ def _leftovers() -> Check:
 
 def _gpus() -> Check:
     count = cluster.physical_gpus()
-    return Check("GPU", True, f"{count} found by NVML" if count else "none; num_gpus=1 simulates one")
+    return Check(
+        "GPU", True, f"{count} found by NVML" if count else "none; num_gpus=1 simulates one"
+    )
 
 
 def _installed(module: str, name: str) -> Check:
     ok = importlib.util.find_spec(module) is not None
     mend = "" if ok else f"pip install {module}"
     return Check(name, ok, "installed" if ok else "not installed", mend)
-

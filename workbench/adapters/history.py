@@ -60,7 +60,7 @@ class History:
         self._path = path
         with self._open() as db:
             db.execute(SCHEMA)
-        os.chmod(path, 0o600)
+        path.chmod(0o600)
 
     def begin(self, app: str, route_prefix: str, note: str) -> int:
         """Note that a deploy begins; returns the new revision's number."""

@@ -108,11 +108,12 @@ class Ingress:
         """
         url = f"ws{self.base_url.removeprefix('http')}/{path.lstrip('/')}"
         try:
-            return open_websocket(url, **options)
+            connection: ClientConnection = open_websocket(url, **options)
         except OSError as error:
             raise IngressError(f"{url}: {error}", advice=GONE) from error
         except Exception as error:
             raise IngressError(f"{url} refused the websocket: {error}") from error
+        return connection
 
     def close(self) -> None:
         """Close the connections."""

@@ -1,4 +1,4 @@
-"""Models that ship inside packages of the Python Package Index: fetched, checked, converted, kept."""
+"""Models that ship inside packages: fetched, checked, converted, kept."""
 
 from __future__ import annotations
 

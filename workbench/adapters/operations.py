@@ -110,9 +110,7 @@ def _plain(value: Any) -> Any:
     return dump(mode="json") if callable(dump) else value
 
 
-def request_of(
-    operation: Operation, values: Mapping[str, Any]
-) -> tuple[str, dict[str, Any]]:
+def request_of(operation: Operation, values: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
     """Turn checked arguments into a path and httpx's options."""
     path, options = operation.path, dict[str, Any]()
     fields: dict[str, Any] = {}
@@ -122,7 +120,9 @@ def request_of(
         value = values[parameter.argument]
         if parameter.place == "path":
             path = re.sub(
-                r"\{%s(:[^}]*)?\}" % re.escape(parameter.name), quote(str(value), safe="/"), path
+                r"\{" + re.escape(parameter.name) + r"(:[^}]*)?\}",
+                quote(str(value), safe="/"),
+                path,
             )
         elif parameter.place in ("query", "header", "cookie"):
             key = {"query": "params", "header": "headers", "cookie": "cookies"}[parameter.place]

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import inspect
-import io
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import ray
 from ray import cloudpickle, serve
-from ray.serve.handle import DeploymentHandle, DeploymentResponse, DeploymentResponseGenerator
-from ray.util.check_serialize import inspect_serializability
-from ray.util.state import get_log
+
+# _enable_token_auth: Ray reads RAY_AUTH_MODE when it is imported, which a notebook does before it
+#   calls us; the environment variable alone comes too late.
+from ray._private.authentication.authentication_token_setup import _enable_token_auth
+from ray.serve._private.http_util import ASGIAppReplicaWrapper
 
 # --- private names of Ray -------------------------------------------------------------------------
 # Each with what breaks without it and the public way that was tried; tests/test_ray_contract.py
@@ -26,15 +27,12 @@ from ray.util.state import get_log
 # _callable_uses_multiplexing and its marker: a hosted class would lose multiplexed routing.
 # _get_global_client()._controller.get_serve_instance_details: state of each replica in
 #   milliseconds; the REST call that shows the same needs the dashboard.
-from ray.serve._private.utils import MULTIPLEXED_FUNCTION_MARKER_ATTR
-# _enable_token_auth: Ray reads RAY_AUTH_MODE when it is imported, which a notebook does before it
-#   calls us; the environment variable alone comes too late.
-from ray._private.authentication.authentication_token_setup import _enable_token_auth
-from ray.serve._private.http_util import ASGIAppReplicaWrapper
-from ray.serve._private.utils import _callable_uses_multiplexing
+from ray.serve._private.utils import MULTIPLEXED_FUNCTION_MARKER_ATTR, _callable_uses_multiplexing
 from ray.serve.context import _get_global_client
+from ray.serve.handle import DeploymentHandle, DeploymentResponse, DeploymentResponseGenerator
 
 CONTROLLER_TIMEOUT_S = 10.0
+ANSWER_TIMEOUT_S = 5.0
 
 
 def _bound(application: Any) -> Any:
@@ -80,8 +78,7 @@ def _controller() -> Any:
 
 import workbench.replica  # noqa: E402 - the marked block stands at the top
 from workbench.core import targets  # noqa: E402
-from workbench.core.capacity import Room  # noqa: E402
-from workbench.core.graph import Graph, Need, Node, kebab  # noqa: E402
+from workbench.core.graph import Graph, Node, kebab, need_of  # noqa: E402
 from workbench.errors import PlanError  # noqa: E402
 from workbench.replica import host  # noqa: E402
 from workbench.replica import package as packages  # noqa: E402
@@ -177,7 +174,9 @@ class _Walk:
             return self._nodes[id(application)]
         deployment = _bound(application)
         if any(application is each for each in self._open):
-            raise PlanError(f"{deployment.name!r} is bound to itself", "break the circle of .bind()")
+            raise PlanError(
+                f"{deployment.name!r} is bound to itself", "break the circle of .bind()"
+            )
         self._open.append(application)
         children = _children(deployment)
         called = [self._visit(each, _serve_kind(_bound(each))) for each in children]
@@ -191,7 +190,9 @@ class _Walk:
     ) -> Node:
         target, args, kwargs = _parts(deployment)
         autoscaling = _autoscaling(deployment)
-        smallest = max(autoscaling.min_replicas, autoscaling.initial_replicas or 0) if autoscaling else 0
+        smallest = (
+            max(autoscaling.min_replicas, autoscaling.initial_replicas or 0) if autoscaling else 0
+        )
         return Node(
             name=self._unique(deployment.name),
             kind=kind,
@@ -199,10 +200,10 @@ class _Walk:
             code=_pickled((target, args, kwargs), children, deployment.name),
             children=called,
             sources=cells.sources_of(target, *args, *kwargs.values()),
-            replicas=smallest if autoscaling else deployment.num_replicas,
+            replicas=_fewest(autoscaling) if autoscaling else deployment.num_replicas,
             autoscaling=autoscaling is not None,
             surges="max_surge_percent" not in _chosen(deployment),
-            need=_need(deployment.ray_actor_options or {}),
+            need=need_of(deployment.ray_actor_options or {}),
             deployment=deployment,
         )
 
@@ -212,20 +213,15 @@ class _Walk:
         return next(each for each in candidates if each not in taken)
 
 
+def _fewest(autoscaling: Any) -> int:
+    return max(autoscaling.min_replicas, autoscaling.initial_replicas or 0)
+
+
 def _parts(deployment: Any) -> tuple[Any, tuple[Any, ...], dict[str, Any]]:
     if deployment.func_or_class is _Stand:
         return deployment.init_args[0], (), {}
     args, kwargs = deployment.init_args or (), deployment.init_kwargs or {}
     return deployment.func_or_class, tuple(args), dict(kwargs)
-
-
-def _need(options: Mapping[str, Any]) -> Need:
-    cpus = options.get("num_cpus")
-    return Need(
-        cpus=1.0 if cpus is None else float(cpus),
-        gpus=float(options.get("num_gpus") or 0.0),
-        other={k: float(v) for k, v in (options.get("resources") or {}).items()},
-    )
 
 
 def _children(deployment: Any) -> list[Any]:
@@ -262,14 +258,10 @@ UNPICKLABLE_ADVICE = (
 
 
 def _unpicklable(parts: Any, name: str, error: Exception) -> str:
-    target = parts[0]
-    _, failures = inspect_serializability(target, name=name, print_file=io.StringIO())
-    for failure in failures or ():
-        kind, found = type(failure.obj).__name__, failure.name
-        where = cells.line_using(target, found)
-        place = f", used at {where}" if where else ""
-        return f"{name!r} cannot be sent to a replica: {found!r} (a {kind}){place}: {error}"
-    return f"{name!r} cannot be sent to a replica: {error}"
+    found, kind = packages.culprit(parts[0], name)
+    where = cells.line_using(parts[0], found)
+    what = f"{found!r} (a {kind})" + (f", used at {where}" if where else "") if found else "it"
+    return f"{name!r} cannot be sent to a replica: {what}: {error}"
 
 
 def application_of(graph: Graph, app: str, revision: int, version: str, surge: bool) -> Any:
@@ -311,7 +303,7 @@ def _hosted(node: Node, surge: bool) -> Any:
         setattr(cls, MULTIPLEXED_FUNCTION_MARKER_ATTR, True)
     if base is host.IngressHost:
         cls = serve.ingress()(cls)
-    ours = {"max_surge_percent": 100 if surge else 0} if node.surges else {}
+    ours: dict[str, float] = {"max_surge_percent": 100 if surge else 0} if node.surges else {}
     if "graceful_shutdown_wait_loop_s" not in _chosen(node.deployment):
         ours["graceful_shutdown_wait_loop_s"] = SHUTDOWN_WAIT_LOOP_S
     return node.deployment.options(func_or_class=cls, name=node.name, **ours)
@@ -354,33 +346,18 @@ def delete(app: str) -> None:
     _controller().delete_apps.remote([app])
 
 
-def room() -> Room:
-    """Resources of the cluster now."""
-    largest: dict[str, float] = {}
-    for node in ray.nodes():
-        if node["Alive"]:
-            for name, amount in node["Resources"].items():
-                largest[name] = max(largest.get(name, 0.0), amount)
-    return Room(ray.cluster_resources(), ray.available_resources(), largest)
-
-
 def handle(app: str, deployment: str, method: str = "__call__") -> DeploymentHandle[Any]:
     """A handle whose responses can also be waited for inside a notebook cell."""
     plain = serve.get_deployment_handle(deployment, app)
     return _usable_in_cells(plain.options(method_name=method))
 
 
-def ask_all(app: str, deployment: str, method: str, *args: Any, timeout_s: float = 5.0) -> list[Any]:
+def ask_all(
+    app: str, deployment: str, method: str, *args: Any, timeout_s: float = 5.0
+) -> list[Any]:
     """Call a method of every replica of a deployment; returns their answers in no order."""
     answers = serve.get_deployment_handle(deployment, app).broadcast(method, *args)
-    return list(_off_the_loop(lambda: answers.results(timeout_s=timeout_s)))
-
-
-def log_lines(tail: int, follow: bool, **source: str) -> Iterator[str]:
-    """Lines of an actor's output, by Ray's own log API."""
-    timeout_s = int(CONTROLLER_TIMEOUT_S)
-    for chunk in get_log(tail=tail, follow=follow, timeout=timeout_s, **source):
-        yield from chunk.splitlines()
+    return list(_off_the_loop(lambda: answers.results(timeout_s=ANSWER_TIMEOUT_S)))
 
 
 def speaks_asgi(app: str, deployment: str) -> bool:
@@ -400,17 +377,17 @@ def _off_the_loop(wait: Callable[[], Any]) -> Any:
         return helper.submit(wait).result()
 
 
-class _CellResponse(DeploymentResponse[Any]):
+class _CellResponse(DeploymentResponse[Any]):  # type: ignore[misc]  # ray is untyped
     def result(self, **options: Any) -> Any:
         return _off_the_loop(lambda: super(_CellResponse, self).result(**options))
 
 
-class _CellStream(DeploymentResponseGenerator[Any]):
+class _CellStream(DeploymentResponseGenerator[Any]):  # type: ignore[misc]  # as above
     def __next__(self) -> Any:
         return _off_the_loop(super().__next__)
 
 
-class _CellHandle(DeploymentHandle[Any]):
+class _CellHandle(DeploymentHandle[Any]):  # type: ignore[misc]  # as above
     def options(self, **options: Any) -> DeploymentHandle[Any]:
         return _usable_in_cells(super().options(**options))
 

@@ -1,1 +1,1 @@
-
+"""Pure decisions and values: no clock, thread, socket or Ray."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -73,6 +74,16 @@ class Graph:
     def ingress(self) -> Node:
         """The deployment that answers over HTTP."""
         return self.nodes[-1]
+
+
+def need_of(options: Mapping[str, Any]) -> Need:
+    """What `ray_actor_options` book; a replica books one CPU when they do not say."""
+    cpus = options.get("num_cpus")
+    return Need(
+        cpus=1.0 if cpus is None else float(cpus),
+        gpus=float(options.get("num_gpus") or 0.0),
+        other={k: float(v) for k, v in (options.get("resources") or {}).items()},
+    )
 
 
 def kebab(name: str) -> str:

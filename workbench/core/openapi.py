@@ -154,7 +154,7 @@ def resolved(schema: Mapping[str, Any], components: Mapping[str, Any]) -> Mappin
 
 
 def _argument(parameter: Parameter, components: Mapping[str, Any]) -> inspect.Parameter:
-    default = inspect.Parameter.empty
+    default: Any = inspect.Parameter.empty
     if not parameter.required:
         default = resolved(parameter.schema, components).get("default")
     return inspect.Parameter(

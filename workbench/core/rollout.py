@@ -48,7 +48,10 @@ def before_of(details: Mapping[str, Any] | None) -> Before:
     """Remember what runs, from Serve's details of the application or None."""
     deployments = (details or {}).get("deployments", {})
     return Before(
-        {name: frozenset(r["replica_id"] for r in d["replicas"]) for name, d in deployments.items()},
+        {
+            name: frozenset(r["replica_id"] for r in d["replicas"])
+            for name, d in deployments.items()
+        },
         {name: d["message"] for name, d in deployments.items()},
         (details or {}).get("route_prefix"),
     )

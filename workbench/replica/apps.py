@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import inspect
+import sys
 from collections.abc import Callable, Iterator
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Body, FastAPI, Query, Request
 from fastapi.encoders import jsonable_encoder
+from fastapi.responses import Response, StreamingResponse
 from fastapi.routing import APIRoute, APIWebSocketRoute
 
 SCALARS = (str, int, float, bool)
@@ -131,24 +133,22 @@ def _endpoint(function: Callable[..., Any], parameters: list[Any], name: str) ->
 
 
 def _call_is_async(function: Any) -> bool:
-    return inspect.iscoroutinefunction(getattr(type(function), "__call__", None))
+    call = getattr(type(function), "__call__", None)  # noqa: B004 - its kind is asked for
+    return inspect.iscoroutinefunction(call)
 
 
 def _jsonable(value: Any) -> Any:
-    from starlette.responses import Response, StreamingResponse
-
     if isinstance(value, Response):
         return value
     if inspect.isgenerator(value) or inspect.isasyncgen(value):
-        return StreamingResponse(value, media_type="text/plain")
+        pieces: Any = value
+        return StreamingResponse(pieces, media_type="text/plain")
     return jsonable_encoder(value, custom_encoder=_encoders(value))
 
 
 def _encoders(value: Any) -> dict[Any, Callable[[Any], Any]]:
     encoders: dict[Any, Callable[[Any], Any]] = {}
     for module, names in (("numpy", ("ndarray", "generic")), ("torch", ("Tensor",))):
-        import sys
-
         found = sys.modules.get(module)
         for name in names:
             kind = getattr(found, name, None)

@@ -1,4 +1,4 @@
-"""The tracebacks of requests that failed, kept in the replica for the one who asks with a request id.
+"""The tracebacks of requests that failed, kept in the replica by request id.
 
 They are handed out through Serve handles alone, which the cluster's token guards: an HTTP client
 never sees them.

@@ -29,7 +29,9 @@ class Host:
         children: handles of the deployments that it calls, in the order of their numbers.
     """
 
-    async def __init__(self, package: Package, children: list[Any]) -> None:
+    async def __init__(  # type: ignore[misc]  # Serve awaits it
+        self, package: Package, children: list[Any]
+    ) -> None:
         self._package = package
         self._failures = Failures()
         packages.settle(package)
@@ -66,7 +68,7 @@ class Host:
 
         elif inspect.isgeneratorfunction(method):
 
-            def call(*args: Any, **kwargs: Any) -> Any:  # type: ignore[misc]  # one of four kinds
+            def call(*args: Any, **kwargs: Any) -> Any:
                 yield from self._method(name)(*args, **kwargs)
 
         elif inspect.iscoroutinefunction(method):
@@ -80,7 +82,7 @@ class Host:
 
         else:
 
-            def call(*args: Any, **kwargs: Any) -> Any:  # type: ignore[misc]  # as above
+            def call(*args: Any, **kwargs: Any) -> Any:
                 try:
                     return self._method(name)(*args, **kwargs)
                 except Exception as error:
@@ -137,7 +139,7 @@ async def _construct(target: Any, args: Any, kwargs: Any, kind: str) -> Any:
     if not inspect.isclass(target) or kind == packages.ASGI_APP:
         return target
     instance = target.__new__(target)
-    outcome = instance.__init__(*args, **kwargs)
+    outcome = target.__init__(instance, *args, **kwargs)
     if inspect.isawaitable(outcome):
         await outcome
     return instance

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ray import cloudpickle
+from ray.util.check_serialize import inspect_serializability
 
 PLAIN = "plain"  # Serve's own semantics: methods by handle, __call__(request) over HTTP
 ASGI_CLASS = "asgi_class"  # a class wrapped by @serve.ingress
@@ -67,6 +68,14 @@ def dump(parts: Any, child_number: Callable[[Any], int | None]) -> bytes:
     with io.BytesIO() as file:
         Pickler(file).dump(parts)
         return file.getvalue()
+
+
+def culprit(target: Any, name: str) -> tuple[str, str]:
+    """Find what keeps a target from being pickled: its name and type, or two empty texts."""
+    _, failures = inspect_serializability(target, name=name, print_file=io.StringIO())
+    for failure in failures or ():
+        return str(failure.name), type(failure.obj).__name__
+    return "", ""
 
 
 def load(code: bytes, children: Sequence[Any]) -> Any:

@@ -1,1 +1,1 @@
-
+"""Owns threads, locks and time."""

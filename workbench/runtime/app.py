@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from workbench.adapters import cells, ray_serve
+from workbench.adapters import cluster as ray_cluster
 from workbench.adapters.history import History
 from workbench.adapters.http import Ingress
 from workbench.core.capacity import Room, waiting_for
@@ -188,15 +189,13 @@ class Logs(tuple[str, ...]):
         return "\n".join(self)
 
 
-def status_of(
-    name: str, details: dict[str, Any], history: History, cluster: Cluster
-) -> AppStatus:
+def status_of(name: str, details: dict[str, Any], history: History, cluster: Cluster) -> AppStatus:
     """Turn Serve's details of one application into a status."""
     serving = history.serving(name)
     number = serving.number if serving else None
     room = None
     if any(not r.get("pid") for d in details["deployments"].values() for r in d["replicas"]):
-        room = ray_serve.room()
+        room = ray_cluster.room()
     prefix = details["route_prefix"]
     return AppStatus(
         name=name,
@@ -235,7 +234,7 @@ def _deployment_status(
 
 def _replica_lines(replica: dict[str, Any], tail: int, follow: bool) -> Iterator[str]:
     if follow:
-        yield from ray_serve.log_lines(tail, True, actor_id=replica["actor_id"], suffix="err")
+        yield from ray_cluster.log_lines(tail, True, actor_id=replica["actor_id"], suffix="err")
         return
     for suffix in ("out", "err"):
-        yield from ray_serve.log_lines(tail, False, actor_id=replica["actor_id"], suffix=suffix)
+        yield from ray_cluster.log_lines(tail, False, actor_id=replica["actor_id"], suffix=suffix)

@@ -127,7 +127,7 @@ def _compare(facts: ClusterFacts, num_gpus: float | None, num_cpus: float | None
 
 
 def _compare_versions(head: ray_cluster.Head) -> None:
-    ours = (ray_cluster.ray.__version__, ray_cluster.python_version())
+    ours = ray_cluster.versions()
     theirs = (head.ray_version, head.python_version)
     if ours != theirs:
         raise ClusterError(

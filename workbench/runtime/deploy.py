@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterable
 from typing import Any
 
+from workbench.adapters import cluster as ray_cluster
 from workbench.adapters import ray_serve, state
 from workbench.adapters.history import Revision
 from workbench.core.capacity import shortage
@@ -62,7 +63,7 @@ class _Request:
         Raises:
             CapacityError: the arithmetic and what to do.
         """
-        room = ray_serve.room()
+        room = ray_cluster.room()
         found = self.live.get(self.name, {}).get("deployments", {})
         running = {name: len(d["replicas"]) for name, d in found.items()}
         short = shortage(self.graph.nodes, room, running, surge)

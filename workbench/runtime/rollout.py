@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from workbench.adapters import cells, ray_serve
+from workbench.adapters import cluster as ray_cluster
 from workbench.adapters.history import Revision
 from workbench.core.graph import Graph
 from workbench.core.rollout import Before, Verdict, before_of, judge
@@ -71,7 +72,7 @@ def follow(app: str, graph: Graph, since: Before, timeout_s: float, progress: Pr
     while True:
         elapsed_s = time.monotonic() - began
         if elapsed_s - looked > ROOM_EVERY_S:
-            room, looked = ray_serve.room(), elapsed_s
+            room, looked = ray_cluster.room(), elapsed_s
         verdict = judge(graph, ray_serve.details().get(app), since, room, elapsed_s)
         progress.show(verdict.lines)
         if verdict.ready:

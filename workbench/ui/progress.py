@@ -50,7 +50,7 @@ class Progress:
 
         if self._widget is None:
             self._widget = ipywidgets.HTML()
-            show(self._widget)
+            show(self._widget)  # type: ignore[no-untyped-call]  # IPython's own
         self._widget.value = tables.progress_table(lines)
 
     def _close(self) -> None:

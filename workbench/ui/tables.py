@@ -9,7 +9,14 @@ from workbench.core.cluster import ClusterFacts
 from workbench.core.plan import Plan
 from workbench.core.status import AppStatus, DeploymentStatus, ProgressLine
 
-MARKS = {"HEALTHY": "✔", "RUNNING": "✔", "ready": "✔", "starting": "…", "waiting": "⏳", "failed": "✘"}
+MARKS = {
+    "HEALTHY": "✔",
+    "RUNNING": "✔",
+    "ready": "✔",
+    "starting": "…",
+    "waiting": "⏳",
+    "failed": "✘",
+}
 
 
 def cluster_table(facts: ClusterFacts) -> str:
@@ -72,7 +79,9 @@ def progress_table(lines: Sequence[ProgressLine], caption: str = "Deploying") ->
     return table(caption, ["deployment", "state", "replicas", "time", "note"], rows)
 
 
-def table(caption: str, head: Sequence[str], rows: Sequence[Sequence[str]], raw: bool = False) -> str:
+def table(
+    caption: str, head: Sequence[str], rows: Sequence[Sequence[str]], raw: bool = False
+) -> str:
     """An HTML table; cells are HTML already, the caption only when `raw`."""
     title = caption if raw else escape(caption)
     cells = "".join(f'<th scope="col" style="text-align:left">{escape(h)}</th>' for h in head)

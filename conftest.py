@@ -1,0 +1,67 @@
+"""One cluster for the whole session: the tests and the notebooks' kernels attach to it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+HOME = Path(tempfile.mkdtemp(prefix="workbench-tests-"))
+os.environ["WORKBENCH_HOME"] = str(HOME / "home")
+os.environ["RAY_AUTH_TOKEN_PATH"] = str(HOME / "ray" / "auth_token")
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+os.environ["JUPYTER_PLATFORM_DIRS"] = "1"
+LEFT: list[str] = []
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Start the cluster when a collected test or notebook needs one."""
+    if not session.config.option.collectonly and any(map(_needs_cluster, session.items)):
+        import workbench
+        from workbench.adapters.processes import free_ports
+
+        workbench.start(num_cpus=16, num_gpus=2, http_port=free_ports(1)[0])
+
+
+def _needs_cluster(item: pytest.Item) -> bool:
+    marked = item.get_closest_marker("ray") or item.get_closest_marker("browser")
+    return marked is not None or item.path.suffix == ".ipynb"
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Stop the cluster, and fail the session when anything of ours is left."""
+    from workbench.adapters import processes, state
+
+    content = state.read("cluster.json")
+    if content is not None:
+        import workbench
+
+        workbench.stop()
+        LEFT.extend(str(each) for each in processes.marked(content["cluster_id"]))
+        LEFT.extend(filter(None, [processes.listener(content["http_port"])]))
+        LEFT.extend(filter(os.path.exists, [content["temp_dir"]]))
+    shutil.rmtree(HOME, ignore_errors=True)
+    if LEFT:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Name what was left behind."""
+    for each in LEFT:
+        terminalreporter.write_line(f"left behind: {each}", red=True)
+
+
+@pytest.fixture
+def name(request: pytest.FixtureRequest) -> Iterator[str]:
+    """A fresh application name; what was deployed under it is deleted afterwards."""
+    import workbench
+
+    chosen = request.node.name.replace("_", "-").replace("[", "-").replace("]", "")[-60:].strip("-")
+    yield chosen
+    if chosen in [each.name for each in workbench.apps()]:
+        workbench.connect(chosen).delete()

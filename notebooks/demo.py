@@ -1,0 +1,106 @@
+"""The RAG service of 05_rag.ipynb in a terminal: deploy, ask, change the prompt, stop."""
+
+from __future__ import annotations
+
+import json
+import linecache
+import time
+from pathlib import Path
+from typing import Any
+
+import nbformat
+
+import workbench
+
+HERE = Path(__file__).parent
+QUESTIONS = 3
+SHORTER = "Reply with a few words only, using this text.\\n\\n{context}\\n\\nQuestion: {query}"
+
+
+def service_cells() -> list[str]:
+    """The notebook's cells that make up the service."""
+    notebook = nbformat.read(HERE / "05_rag.ipynb", as_version=4)
+    cells = [cell for cell in notebook.cells if "service" in cell.metadata.get("tags", ())]
+    return [cell.source for cell in cells]
+
+
+def run(cells: list[str], namespace: dict[str, Any]) -> None:
+    """Run cells as a kernel would, with their lines known to tracebacks."""
+    for number, source in enumerate(cells, start=1):
+        name = f"<05_rag.ipynb service cell {number}>"
+        linecache.cache[name] = (len(source), None, source.splitlines(keepends=True), name)
+        exec(compile(source, name, "exec", dont_inherit=True), namespace)
+
+
+def ask(app: Any, questions: list[str]) -> None:
+    """Ask each question; print the answer, its best passages and the time it took."""
+    for question in questions:
+        began = time.perf_counter()
+        answer = app.call.chat(query=question)
+        took_s = time.perf_counter() - began
+        print(f"\nQ: {question}\nA: {answer['answer']}   ({took_s:.1f} s)")
+        for source in answer["sources"][:2]:
+            print(f"   {source['score']:.2f} {source['doc']}: {source['text'][:90]}...")
+
+
+def deployed(namespace: dict[str, Any], note: str) -> Any:
+    """Deploy the service; say how long it took."""
+    began = time.perf_counter()
+    app = workbench.deploy(namespace["rag"](), name="rag", route_prefix="/rag", note=note)
+    print(f"  {time.perf_counter() - began:.1f} s")
+    return app
+
+
+def main() -> None:
+    """Show the whole way, and stop what was started."""
+    print("Starting the cluster")
+    began = time.perf_counter()
+    running = started_here()
+    print(f"  {workbench.start()}  {time.perf_counter() - began:.1f} s")
+    try:
+        show()
+    finally:
+        if running:
+            workbench.connect("rag").delete()
+        else:
+            print("\nStopping the cluster")
+            workbench.stop()
+
+
+def started_here() -> bool:
+    """Whether a cluster ran before this program."""
+    try:
+        workbench.apps()
+    except workbench.ClusterError:
+        return False
+    return True
+
+
+def show() -> None:
+    """Deploy, ask, change, ask again, show the status."""
+    cells = service_cells()
+    namespace: dict[str, Any] = {"__name__": "__main__"}
+    run(cells, namespace)
+    print("Building the index of data/pydocs, once")
+    corpus = namespace["DATA"] / "pydocs" / "passages.jsonl"
+    print(
+        f"  {namespace['build_index'](namespace['INDEX'], corpus, namespace['EMBEDDER'])} passages"
+    )
+    short = (namespace["DATA"] / "pydocs" / "short_answers.jsonl").read_text().splitlines()
+    questions = [json.loads(line)["question"] for line in short[:QUESTIONS]]
+    print("Deploying the RAG service")
+    app = deployed(namespace, "first version")
+    ask(app, questions)
+    print("\nChanging the prompt and deploying again")
+    old = "Answer in one short sentence, using this text.\\n\\n{context}\\n\\nQuestion: {query}"
+    changed = [cell.replace(old, SHORTER) for cell in cells]
+    if changed == cells:
+        raise SystemExit("the prompt was not found in 05_rag.ipynb")
+    run(changed, namespace)
+    app = deployed(namespace, "shorter answers")
+    ask(app, questions)
+    print(f"\n{app.status()}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,146 @@
+"""Names, prefixes, capacity and the judgement of a rollout: the pure decisions."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from workbench.core.capacity import Room, shortage, waiting_for
+from workbench.core.graph import Graph, Need, Node, checked_name, checked_prefix, kebab
+from workbench.core.nearest import suggestion
+from workbench.core.plan import make_plan
+from workbench.core.rollout import before_of, judge
+from workbench.errors import PlanError
+
+
+def node(name: str = "a", replicas: int = 1, need: Need | None = None, surges: bool = True) -> Node:
+    """A deployment with nothing in it."""
+    return Node(name, "plain", name, b"", (), {}, replicas, False, surges, need or Need(), None)
+
+
+def details(**replicas: list[tuple[str, str]]) -> dict[str, object]:
+    """Serve's details with (id, state) of each deployment's replicas."""
+    return {
+        "route_prefix": "/x",
+        "deployments": {
+            name: {
+                "message": "",
+                "status": "HEALTHY",
+                "replicas": [{"replica_id": i, "state": s, "pid": 1} for i, s in each],
+            }
+            for name, each in replicas.items()
+        },
+    }
+
+
+@pytest.mark.parametrize(
+    ("python", "kebabs"),
+    [("RAGService", "rag-service"), ("Echo", "echo"), ("my_app", "my-app"), ("<lambda>", "lambda")],
+)
+def test_kebab_case(python: str, kebabs: str) -> None:
+    """The default application name is the target's own, in kebab case."""
+    assert kebab(python) == kebabs
+
+
+@given(st.text())
+def test_kebab_case_is_always_a_valid_name(text: str) -> None:
+    """Whatever a target is called, its default name can be deployed."""
+    assert checked_name(kebab(text))
+
+
+@given(st.text())
+def test_a_prefix_is_valid_or_refused(text: str) -> None:
+    """A route prefix either routes or is refused with advice; nothing in between."""
+    try:
+        prefix = checked_prefix(text, "app")
+    except PlanError as error:
+        assert error.advice
+    else:
+        assert prefix == "/" or (prefix.startswith("/") and not prefix.endswith("/"))
+        assert not set(prefix) & set(" {}?#")
+
+
+@given(
+    free=st.floats(0, 64),
+    amount=st.floats(0.01, 64),
+    replicas=st.integers(1, 20),
+    live=st.integers(0, 20),
+)
+def test_what_fits_is_never_refused_and_what_does_not_always(
+    free: float, amount: float, replicas: int, live: int
+) -> None:
+    """Capacity is arithmetic: the new replicas, one beside the old at least, and what is free."""
+    room = Room({"CPU": 64}, {"CPU": free}, {"CPU": 64})
+    more = max(replicas - live, 1 if live else 0)
+
+    said = shortage([node("a", replicas, Need(cpus=amount))], room, {"a": live}, surge=True)
+
+    assert bool(said) == (more * amount > free + 1e-9)
+
+
+def test_a_replica_larger_than_every_node_is_refused() -> None:
+    """Ray would wait for such a replica for ever."""
+    room = Room({"GPU": 4, "CPU": 8}, {"GPU": 4, "CPU": 8}, {"GPU": 2, "CPU": 8})
+
+    said = shortage([node("llm", 1, Need(gpus=3))], room, {}, surge=True)
+
+    assert said == "'llm' needs 3 GPU per replica, the cluster's largest node has 2"
+
+
+def test_why_a_replica_waits() -> None:
+    """The progress line gives the arithmetic in the user's words."""
+    room = Room({"GPU": 1}, {"GPU": 0.3, "CPU": 4}, {"GPU": 1})
+
+    assert waiting_for(Need(gpus=0.5), room) == "needs 0.5 GPU, 0.3 free"
+
+
+def test_a_rollout_is_ready_when_only_new_replicas_take_requests() -> None:
+    """`deploy()` may not return while an old replica can still answer."""
+    graph = Graph((node("a", 2),))
+    since = before_of(details(a=[("old1", "RUNNING"), ("old2", "RUNNING")]))
+
+    def ready(*replicas: tuple[str, str]) -> bool:
+        return judge(graph, details(a=list(replicas)), since, None, 1.0).ready
+
+    assert not ready(("old1", "RUNNING"), ("old2", "RUNNING"))
+    assert not ready(("old1", "RUNNING"), ("new1", "RUNNING"), ("new2", "RUNNING"))
+    assert not ready(("new1", "RUNNING"), ("new2", "STARTING"))
+    assert ready(("old1", "STOPPING"), ("new1", "RUNNING"), ("new2", "RUNNING"))
+
+
+@given(st.lists(st.sampled_from(["RUNNING", "STARTING", "STOPPING", "UPDATING"]), max_size=6))
+def test_ready_means_enough_running_replicas(states: list[str]) -> None:
+    """No mixture of states is taken for ready unless enough new replicas run."""
+    graph = Graph((node("a", 2),))
+    found = details(a=[(f"r{n}", state) for n, state in enumerate(states)])
+
+    verdict = judge(graph, found, before_of(None), None, 0.0)
+
+    assert verdict.ready == (states.count("RUNNING") >= 2)
+
+
+def test_an_older_failure_is_not_taken_for_a_new_one() -> None:
+    """Serve keeps its message until the next rollout has begun."""
+    failed = details(a=[])
+    failed["deployments"]["a"]["message"] = "A replica failed to start. Error:\nboom"  # type: ignore[index]
+    graph = Graph((node("a"),))
+
+    assert judge(graph, failed, before_of(failed), None, 0.0).failure == ""
+    assert judge(graph, failed, before_of(None), None, 0.0).failure == "a: boom"
+
+
+def test_a_plan_names_what_is_added_replaced_and_removed() -> None:
+    """Nothing that runs is dropped without being named."""
+    plan = make_plan("rag", "/rag", ["a", "b"], ["b", "c"])
+
+    assert [(x.deployment, x.kind) for x in plan.actions] == [
+        ("a", "add"),
+        ("b", "replace"),
+        ("c", "remove"),
+    ]
+
+
+def test_suggestions_name_the_nearest() -> None:
+    """A typo gets the name that was meant and the list of all."""
+    assert suggestion("cht", ["chat", "health"]) == "did you mean 'chat'? there are: chat, health"
