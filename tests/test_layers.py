@@ -11,7 +11,7 @@ ROOT = Path(__file__).parent.parent / "workbench"
 MODULES = sorted(ROOT.rglob("*.py"))
 LAYERS = ["errors", "core", "replica", "adapters", "runtime", "ui"]
 OWNERS = {
-    "ray": {"adapters/ray_serve.py", "adapters/cluster.py", "replica"},
+    "ray": {"adapters/ray_serve.py", "adapters/ray_handles.py", "adapters/cluster.py", "replica"},
     "sqlite3": {"adapters/history.py"},
     "ipywidgets": {"ui"},
     "httpx": {"adapters/http.py"},

@@ -68,7 +68,8 @@ class History:
             row = db.execute("SELECT MAX(number) FROM revisions WHERE app = ?", (app,)).fetchone()
             number = (row[0] or 0) + 1
             db.execute(
-                "INSERT INTO revisions (app, number, route_prefix, created_s, note, outcome, kernel)"
+                "INSERT INTO revisions"
+                " (app, number, route_prefix, created_s, note, outcome, kernel)"
                 " VALUES (?, ?, ?, ?, ?, ?, ?)",
                 (app, number, route_prefix, time.time(), note, PENDING, str(os.getpid())),
             )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import ray
@@ -14,7 +13,10 @@ from ray import cloudpickle, serve
 #   calls us; the environment variable alone comes too late.
 from ray._private.authentication.authentication_token_setup import _enable_token_auth
 from ray.serve._private.http_util import ASGIAppReplicaWrapper
+from ray.serve._private.utils import MULTIPLEXED_FUNCTION_MARKER_ATTR, _callable_uses_multiplexing
+from ray.serve.context import _get_global_client
 
+# isort: off
 # --- private names of Ray -------------------------------------------------------------------------
 # Each with what breaks without it and the public way that was tried; tests/test_ray_contract.py
 # checks every one.
@@ -27,12 +29,8 @@ from ray.serve._private.http_util import ASGIAppReplicaWrapper
 # _callable_uses_multiplexing and its marker: a hosted class would lose multiplexed routing.
 # _get_global_client()._controller.get_serve_instance_details: state of each replica in
 #   milliseconds; the REST call that shows the same needs the dashboard.
-from ray.serve._private.utils import MULTIPLEXED_FUNCTION_MARKER_ATTR, _callable_uses_multiplexing
-from ray.serve.context import _get_global_client
-from ray.serve.handle import DeploymentHandle, DeploymentResponse, DeploymentResponseGenerator
 
 CONTROLLER_TIMEOUT_S = 10.0
-ANSWER_TIMEOUT_S = 5.0
 
 
 def _bound(application: Any) -> Any:
@@ -75,6 +73,7 @@ def _controller() -> Any:
 
 
 # --- end of private names -------------------------------------------------------------------------
+# isort: on
 
 import workbench.replica  # noqa: E402 - the marked block stands at the top
 from workbench.core import targets  # noqa: E402
@@ -190,9 +189,6 @@ class _Walk:
     ) -> Node:
         target, args, kwargs = _parts(deployment)
         autoscaling = _autoscaling(deployment)
-        smallest = (
-            max(autoscaling.min_replicas, autoscaling.initial_replicas or 0) if autoscaling else 0
-        )
         return Node(
             name=self._unique(deployment.name),
             kind=kind,
@@ -214,7 +210,7 @@ class _Walk:
 
 
 def _fewest(autoscaling: Any) -> int:
-    return max(autoscaling.min_replicas, autoscaling.initial_replicas or 0)
+    return int(max(autoscaling.min_replicas, autoscaling.initial_replicas or 0))
 
 
 def _parts(deployment: Any) -> tuple[Any, tuple[Any, ...], dict[str, Any]]:
@@ -344,72 +340,3 @@ def details() -> dict[str, dict[str, Any]]:
 def delete(app: str) -> None:
     """Ask Serve to delete an application and return at once."""
     _controller().delete_apps.remote([app])
-
-
-def handle(app: str, deployment: str, method: str = "__call__") -> DeploymentHandle[Any]:
-    """A handle whose responses can also be waited for inside a notebook cell."""
-    plain = serve.get_deployment_handle(deployment, app)
-    return _usable_in_cells(plain.options(method_name=method))
-
-
-def ask_all(
-    app: str, deployment: str, method: str, *args: Any, timeout_s: float = 5.0
-) -> list[Any]:
-    """Call a method of every replica of a deployment; returns their answers in no order."""
-    answers = serve.get_deployment_handle(deployment, app).broadcast(method, *args)
-    return list(_off_the_loop(lambda: answers.results(timeout_s=ANSWER_TIMEOUT_S)))
-
-
-def speaks_asgi(app: str, deployment: str) -> bool:
-    """Whether a deployment's own `__call__` is Serve's ASGI entry, not the user's."""
-    return any(ask_all(app, deployment, "workbench_speaks_asgi"))
-
-
-def failure_text(app: str, deployment: str, request_id: str) -> str:
-    """The traceback of a request that failed in any replica of a deployment, or ""."""
-    texts = ask_all(app, deployment, "workbench_failure", request_id)
-    return next((text for text in texts if text), "")
-
-
-def _off_the_loop(wait: Callable[[], Any]) -> Any:
-    """Serve refuses to wait in a thread whose event loop runs, as a cell's does."""
-    with ThreadPoolExecutor(max_workers=1) as helper:
-        return helper.submit(wait).result()
-
-
-class _CellResponse(DeploymentResponse[Any]):  # type: ignore[misc]  # ray is untyped
-    def result(self, **options: Any) -> Any:
-        return _off_the_loop(lambda: super(_CellResponse, self).result(**options))
-
-
-class _CellStream(DeploymentResponseGenerator[Any]):  # type: ignore[misc]  # as above
-    def __next__(self) -> Any:
-        return _off_the_loop(super().__next__)
-
-
-class _CellHandle(DeploymentHandle[Any]):  # type: ignore[misc]  # as above
-    def options(self, **options: Any) -> DeploymentHandle[Any]:
-        return _usable_in_cells(super().options(**options))
-
-    def remote(self, *args: Any, **kwargs: Any) -> Any:
-        response: Any = super().remote(*args, **kwargs)
-        streams = isinstance(response, DeploymentResponseGenerator)
-        response.__class__ = _CellStream if streams else _CellResponse
-        return response
-
-    def __reduce__(self) -> Any:
-        return DeploymentHandle._deserialize, super().__reduce__()[1]
-
-
-def _usable_in_cells(plain: DeploymentHandle[Any]) -> DeploymentHandle[Any]:
-    plain.__class__ = _CellHandle  # same state, other waiting
-    return plain
-
-
-def is_hosted(app: str, deployment: str) -> bool:
-    """Whether a deployment's replicas run inside our hosts."""
-    try:
-        ask_all(app, deployment, "workbench_failure", "")
-    except ray.exceptions.RayTaskError:
-        return False  # "Tried to call a method that does not exist"
-    return True

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from workbench.adapters import cells, ray_serve
+from workbench.adapters import cells, ray_handles, ray_serve
 from workbench.adapters import cluster as ray_cluster
 from workbench.adapters.history import History
 from workbench.adapters.http import Ingress
@@ -124,13 +124,13 @@ class App:
         """
         known = list(self._details()["deployments"])
         if deployment is None:
-            method = CALL if ray_serve.speaks_asgi(self.name, known[-1]) else "__call__"
-            return ray_serve.handle(self.name, known[-1], method)
+            method = CALL if ray_handles.speaks_asgi(self.name, known[-1]) else "__call__"
+            return ray_handles.handle(self.name, known[-1], method)
         if deployment not in known:
             raise PlanError(
                 f"{self.name!r} has no deployment {deployment!r}", suggestion(deployment, known)
             )
-        return ray_serve.handle(self.name, deployment)
+        return ray_handles.handle(self.name, deployment)
 
     def status(self) -> AppStatus:
         """What Serve says now about the application and each deployment."""
@@ -179,7 +179,7 @@ class App:
         deployments = list(ray_serve.details().get(self.name, {}).get("deployments", {}))
         if not deployments:
             return ""
-        return cells.resolve(ray_serve.failure_text(self.name, deployments[-1], request_id))
+        return cells.resolve(ray_handles.failure_text(self.name, deployments[-1], request_id))
 
 
 class Logs(tuple[str, ...]):

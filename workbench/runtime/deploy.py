@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from workbench.adapters import cluster as ray_cluster
-from workbench.adapters import ray_serve, state
+from workbench.adapters import ray_handles, ray_serve, state
 from workbench.adapters.history import Revision
 from workbench.core.capacity import shortage
 from workbench.core.graph import Graph, checked_name, checked_prefix
@@ -198,5 +198,5 @@ def _is_ours(app: str, found: dict[str, Any]) -> bool:
     """Whether an application runs in our hosts: any live replica knows our question."""
     for name, deployment in found["deployments"].items():
         if any(replica["state"] == "RUNNING" for replica in deployment["replicas"]):
-            return ray_serve.is_hosted(app, name)
+            return ray_handles.is_hosted(app, name)
     return True  # nothing of it runs: it is being deleted or never came up

