@@ -94,7 +94,7 @@ def test_a_variable_names_another_model(tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.setenv(variable, "BAAI/bge-small-en")
     assert models.model_path("all-minilm-l6-v2") == "BAAI/bge-small-en"
     monkeypatch.setenv(variable, str(tmp_path / "nowhere"))
-    with pytest.raises(ModelError, match="no folder with a config.json"):
+    with pytest.raises(ModelError, match=r"no folder with a config\.json"):
         models.model_path("all-minilm-l6-v2")
 
 

@@ -56,12 +56,13 @@ def resolve(text: str) -> str:
 
 
 def line_using(function: Any, name: str) -> str:
-    """The place where a function's code uses a global: `Cell In[3], line 7`, or ""."""
+    """Where code uses a name from outside itself: `Cell In[3], line 7`, or ""."""
     for code in _codes(function, set()):
         line: int | None = None
         for instruction in dis.get_instructions(code):
             line = _starts(instruction) or line
-            if instruction.argval == name and "GLOBAL" in instruction.opname:
+            outer = "GLOBAL" in instruction.opname or "DEREF" in instruction.opname
+            if instruction.argval == name and outer:
                 return resolve(f'File "{code.co_filename}", line {line}')
     return ""
 

@@ -17,7 +17,7 @@ from workbench.errors import IngressError
 
 from .operations import Operations
 
-LINES = ("application/x-ndjson", "application/jsonl", "application/x-jsonlines")
+LINES = ("application/x-ndjson", "application/jsonl")
 SHOWN = 2000
 GONE = "is the application deployed? workbench.apps() lists what runs"
 
@@ -52,7 +52,7 @@ class Ingress:
             trust_env=not local,  # a proxy of the environment is not for this machine
             event_hooks={"request": [_identify]},
         )
-        self.call = Operations(self._document, self._sent, self.stream)
+        self.call = Operations(self._document, self.stream)
 
     def get(self, path: str = "/", **options: Any) -> httpx.Response:
         """Send GET; see `request`."""
@@ -145,7 +145,7 @@ class Ingress:
         return IngressError(
             f"{request.method} {request.url} answered {response.status_code}",
             response.status_code,
-            body[:SHOWN],
+            _readable(body)[:SHOWN],
             self._traceback_of(_id(request)) if response.status_code >= 500 else "",
         )
 
@@ -216,6 +216,17 @@ class Stream:
             ) from error
         finally:
             self.close()
+
+
+def _readable(body: str) -> str:
+    """FastAPI's detail without its JSON: `body.query: Field required`."""
+    try:
+        detail = json.loads(body)["detail"]
+    except (ValueError, TypeError, KeyError):
+        return body
+    if not isinstance(detail, list):
+        return str(detail)
+    return "\n".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in detail)
 
 
 def _identify(request: httpx.Request) -> None:

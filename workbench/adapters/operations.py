@@ -11,9 +11,10 @@ import jsonschema
 
 from workbench.core.nearest import suggestion
 from workbench.core.openapi import FILES, FORM, JSON, Operation, Parameter, operations
-from workbench.errors import IngressError, PlanError
+from workbench.errors import PlanError
 
 Send = Callable[..., Any]
+PIECEWISE = ("text/event-stream", "application/x-ndjson", "application/jsonl")
 
 
 class Operations:
@@ -23,8 +24,8 @@ class Operations:
     unknown or the service was deployed again.
     """
 
-    def __init__(self, fetch: Callable[[], Mapping[str, Any]], send: Send, stream: Send) -> None:
-        self._fetch, self._send, self._stream = fetch, send, stream
+    def __init__(self, fetch: Callable[[], Mapping[str, Any]], stream: Send) -> None:
+        self._fetch, self._stream = fetch, stream
         self._known: dict[str, Operation] | None = None
 
     def invalidate(self) -> None:
@@ -69,9 +70,7 @@ class Operations:
     def _run(self, operation: Operation, arguments: Mapping[str, Any]) -> Any:
         values = _checked(operation, arguments)
         path, options = request_of(operation, values)
-        if operation.streams:
-            return self._stream(path, method=operation.method, **options)
-        return _content(self._send(operation.method, path, **options))
+        return _content(self._stream(path, method=operation.method, **options))
 
 
 def _checked(operation: Operation, arguments: Mapping[str, Any]) -> dict[str, Any]:
@@ -151,26 +150,13 @@ def _file(value: Any) -> Any:
     return value.read_bytes() if hasattr(value, "read_bytes") else value
 
 
-def _content(response: Any) -> Any:
-    if response.status_code >= 400:
-        raise IngressError(
-            f"{response.request.method} {response.request.url} answered {response.status_code}",
-            response.status_code,
-            _readable(response),
-        )
-    kind = response.headers.get("content-type", "")
-    if kind.startswith(JSON):
+def _content(stream: Any) -> Any:
+    """The whole answer, or the stream itself when it comes piece by piece."""
+    response = stream.response
+    kind = response.headers.get("content-type", "").partition(";")[0]
+    if kind in PIECEWISE:
+        return stream
+    response.read()
+    if kind == JSON:
         return response.json()
     return response.text if kind.startswith("text/") or not kind else response.content
-
-
-def _readable(response: Any) -> str:
-    try:
-        detail = response.json().get("detail")
-    except (ValueError, AttributeError):
-        return str(response.text)[:2000]
-    if isinstance(detail, list):
-        return "\n".join(
-            f"{'.'.join(map(str, item.get('loc', ())))}: {item.get('msg', item)}" for item in detail
-        )
-    return str(detail if detail is not None else response.text)[:2000]

@@ -9,13 +9,6 @@ from typing import Any
 import ray
 from ray import cloudpickle, serve
 
-# _enable_token_auth: Ray reads RAY_AUTH_MODE when it is imported, which a notebook does before it
-#   calls us; the environment variable alone comes too late.
-from ray._private.authentication.authentication_token_setup import _enable_token_auth
-from ray.serve._private.http_util import ASGIAppReplicaWrapper
-from ray.serve._private.utils import MULTIPLEXED_FUNCTION_MARKER_ATTR, _callable_uses_multiplexing
-from ray.serve.context import _get_global_client
-
 # isort: off
 # --- private names of Ray -------------------------------------------------------------------------
 # Each with what breaks without it and the public way that was tried; tests/test_ray_contract.py
@@ -29,6 +22,12 @@ from ray.serve.context import _get_global_client
 # _callable_uses_multiplexing and its marker: a hosted class would lose multiplexed routing.
 # _get_global_client()._controller.get_serve_instance_details: state of each replica in
 #   milliseconds; the REST call that shows the same needs the dashboard.
+# _enable_token_auth: Ray reads RAY_AUTH_MODE when it is imported, which a notebook does before it
+#   calls us; the environment variable alone comes too late.
+from ray._private.authentication.authentication_token_setup import _enable_token_auth
+from ray.serve._private.http_util import ASGIAppReplicaWrapper
+from ray.serve._private.utils import MULTIPLEXED_FUNCTION_MARKER_ATTR, _callable_uses_multiplexing
+from ray.serve.context import _get_global_client
 
 CONTROLLER_TIMEOUT_S = 10.0
 
@@ -103,7 +102,7 @@ def graph_of(target: Any, options: Mapping[str, Any]) -> Graph:
         PlanError: the target is of no known kind, cannot be pickled, or calls itself.
     """
     application, kind = _application(target, options)
-    return _Walk(kind).graph(application)
+    return _Walk(target, kind).graph(application)
 
 
 def target_name(target: Any) -> str:
@@ -131,14 +130,11 @@ def _application(target: Any, options: Mapping[str, Any]) -> tuple[Any, str]:
         deployment = serve.deployment(**options)(_Stand) if options else serve.deployment(_Stand)
     except (TypeError, ValueError) as error:
         raise PlanError(f"options {dict(options)}: {error}", "see ray.serve.deployment") from error
-    return deployment.options(name=name).bind(target), kind
+    return deployment.options(name=name).bind(), kind
 
 
 class _Stand:
-    """Carries the options of a target that is no Serve deployment; its argument is the target."""
-
-    def __init__(self, target: Any) -> None:
-        self.target = target
+    """Carries the options of a target that is no Serve deployment."""
 
 
 def _serve_kind(deployment: Any) -> str:
@@ -159,8 +155,8 @@ def _kind(target: Any) -> str:
 class _Walk:
     """One walk over a graph of bound applications, callees first."""
 
-    def __init__(self, ingress_kind: str) -> None:
-        self._ingress_kind = ingress_kind
+    def __init__(self, target: Any, ingress_kind: str) -> None:
+        self._target, self._ingress_kind = target, ingress_kind
         self._nodes: dict[int, Node] = {}
         self._open: list[Any] = []
 
@@ -187,7 +183,7 @@ class _Walk:
     def _node(
         self, deployment: Any, kind: str, children: list[Any], called: tuple[str, ...]
     ) -> Node:
-        target, args, kwargs = _parts(deployment)
+        target, args, kwargs = self._parts(deployment)
         autoscaling = _autoscaling(deployment)
         return Node(
             name=self._unique(deployment.name),
@@ -203,6 +199,11 @@ class _Walk:
             deployment=deployment,
         )
 
+    def _parts(self, deployment: Any) -> tuple[Any, tuple[Any, ...], dict[str, Any]]:
+        if deployment.func_or_class is _Stand:
+            return self._target, (), {}
+        return deployment.func_or_class, *_arguments(deployment)
+
     def _unique(self, name: str) -> str:
         taken = {node.name for node in self._nodes.values()}
         candidates = [name, *(f"{name}_{n}" for n in range(1, len(taken) + 1))]
@@ -213,11 +214,8 @@ def _fewest(autoscaling: Any) -> int:
     return int(max(autoscaling.min_replicas, autoscaling.initial_replicas or 0))
 
 
-def _parts(deployment: Any) -> tuple[Any, tuple[Any, ...], dict[str, Any]]:
-    if deployment.func_or_class is _Stand:
-        return deployment.init_args[0], (), {}
-    args, kwargs = deployment.init_args or (), deployment.init_kwargs or {}
-    return deployment.func_or_class, tuple(args), dict(kwargs)
+def _arguments(deployment: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    return tuple(deployment.init_args or ()), dict(deployment.init_kwargs or {})
 
 
 def _children(deployment: Any) -> list[Any]:
@@ -230,8 +228,7 @@ def _children(deployment: Any) -> list[Any]:
             found.append(obj)
         return 0
 
-    _, args, kwargs = _parts(deployment)
-    _dumped((args, kwargs), collect, deployment.name)
+    _dumped(_arguments(deployment), collect, deployment.name)
     return found
 
 
@@ -254,10 +251,11 @@ UNPICKLABLE_ADVICE = (
 
 
 def _unpicklable(parts: Any, name: str, error: Exception) -> str:
-    found, kind = packages.culprit(parts[0], name)
-    where = cells.line_using(parts[0], found)
-    what = f"{found!r} (a {kind})" + (f", used at {where}" if where else "") if found else "it"
-    return f"{name!r} cannot be sent to a replica: {what}: {error}"
+    for found in packages.culprits(parts[0], name):
+        where = cells.line_using(parts[0], found)
+        if where:
+            return f"{name!r} cannot be sent to a replica: {found!r}, used in {where}: {error}"
+    return f"{name!r} cannot be sent to a replica: {error}"
 
 
 def application_of(graph: Graph, app: str, revision: int, version: str, surge: bool) -> Any:

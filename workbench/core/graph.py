@@ -77,11 +77,17 @@ class Graph:
 
 
 def need_of(options: Mapping[str, Any]) -> Need:
-    """What `ray_actor_options` book; a replica books one CPU when they do not say."""
-    cpus = options.get("num_cpus")
+    """What `ray_actor_options` book; a replica books one CPU when they do not say.
+
+    Raises:
+        PlanError: more than one GPU, but no whole number of them: Ray cannot place that.
+    """
+    cpus, gpus = options.get("num_cpus"), float(options.get("num_gpus") or 0.0)
+    if gpus > 1 and gpus != int(gpus):
+        raise PlanError(f"num_gpus={gpus:g} cannot be placed", "a share of one GPU, or whole GPUs")
     return Need(
         cpus=1.0 if cpus is None else float(cpus),
-        gpus=float(options.get("num_gpus") or 0.0),
+        gpus=gpus,
         other={k: float(v) for k, v in (options.get("resources") or {}).items()},
     )
 

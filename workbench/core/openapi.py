@@ -53,7 +53,6 @@ class Operation:
         summary: what it does.
         parameters: its arguments.
         media: media type of the body, or "".
-        streams: whether it answers with server-sent events.
         components: schemas that `$ref` points to.
     """
 
@@ -63,7 +62,6 @@ class Operation:
     summary: str
     parameters: tuple[Parameter, ...]
     media: str
-    streams: bool
     components: Mapping[str, Any]
 
     @property
@@ -111,7 +109,6 @@ def _operation(
         for p in described.get("parameters", ())
     ]
     media, body = _body(described.get("requestBody"), {p.argument for p in plain}, components)
-    content = described.get("responses", {}).get("200", {}).get("content", {})
     summary = described.get("description") or described.get("summary") or ""
     return Operation(
         name,
@@ -120,7 +117,6 @@ def _operation(
         summary,
         (*plain, *body),
         media,
-        "text/event-stream" in content,
         components,
     )
 

@@ -70,12 +70,12 @@ def dump(parts: Any, child_number: Callable[[Any], int | None]) -> bytes:
         return file.getvalue()
 
 
-def culprit(target: Any, name: str) -> tuple[str, str]:
-    """Find what keeps a target from being pickled: its name and type, or two empty texts."""
+def culprits(target: Any, name: str) -> tuple[str, ...]:
+    """Names on the way to what keeps a target from being pickled, outermost first."""
     _, failures = inspect_serializability(target, name=name, print_file=io.StringIO())
     for failure in failures or ():
-        return str(failure.name), type(failure.obj).__name__
-    return "", ""
+        return tuple(map(str, failure.path))[1:]
+    return ()
 
 
 def load(code: bytes, children: Sequence[Any]) -> Any:
