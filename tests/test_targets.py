@@ -92,10 +92,8 @@ def test_a_plain_fastapi_app_works_whole(
 
     assert app.get("/").json() == {"greeting": "hello"}
     assert app.get("/").headers["x-tested"] == "yes"
-    assert (app.get("/missing").status_code, app.get("/missing").json()) == (
-        410,
-        {"missing": "'thing'"},
-    ) or app.get("/missing").json() == {"missing": "thing"}
+    assert app.get("/missing").status_code == 410
+    assert app.get("/missing").json() == {"missing": "thing"}
     assert app.get("/routed/item").json() == "routed"
     assert [app.post("/later").json(), app.post("/later").json()] == [0, 1]
     assert list(app.stream("/ticks")) == ["0", "1", "2"]

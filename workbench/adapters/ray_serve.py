@@ -149,6 +149,7 @@ def _kind(target: Any) -> str:
     if inspect.isclass(target) and issubclass(target, ASGIAppReplicaWrapper):
         return packages.ASGI_CLASS
     targets.check_deployable(target)
+    targets.resolve_annotations(target)
     return packages.OBJECT
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import inspect
 from typing import Any
 
 from workbench.errors import PlanError
@@ -32,6 +34,18 @@ def suggested_name(target: Any) -> str:
         title = getattr(target, "title", "FastAPI")
         return "api" if title == "FastAPI" else kebab(title)
     return kebab(python_name(target))
+
+
+def resolve_annotations(target: Any) -> None:
+    """Turn annotations that are text (`from __future__ import annotations`) into types.
+
+    They are made from names of the module where the code stands, which a replica does not have.
+    """
+    functions = vars(target).values() if inspect.isclass(target) else [target]
+    for function in functions:
+        if inspect.isfunction(function):
+            with contextlib.suppress(NameError):  # a name that only type checkers know
+                function.__annotations__ = inspect.get_annotations(function, eval_str=True)
 
 
 def check_deployable(target: Any) -> None:

@@ -12,6 +12,7 @@ import io
 import linecache
 import os
 import sys
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -64,6 +65,11 @@ def dump(parts: Any, child_number: Callable[[Any], int | None]) -> bytes:
     class Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # ray ships no types for it
         def persistent_id(self, obj: Any) -> int | None:
             return child_number(obj)
+
+        def reducer_override(self, obj: Any) -> Any:
+            if type(obj) is type(threading.Lock()):
+                return threading.Lock, ()  # a lock guards one process; FastAPI's routers hold some
+            return super().reducer_override(obj)
 
     with io.BytesIO() as file:
         Pickler(file).dump(parts)

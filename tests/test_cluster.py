@@ -1,0 +1,132 @@
+"""The cluster: who listens where, what is private, what another process sees."""
+
+from __future__ import annotations
+
+import os
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import psutil
+import pytest
+from typer.testing import CliRunner
+
+import workbench
+from workbench.adapters import cluster as ray_cluster
+from workbench.adapters import doctor, processes, state
+from workbench.cli import app as command
+from workbench.core.cluster import ClusterFacts
+
+pytestmark = pytest.mark.ray
+
+
+def _head() -> ray_cluster.Head:
+    head = ray_cluster.known_head()
+    assert head is not None
+    return head
+
+
+def test_starting_again_gives_the_running_cluster() -> None:
+    """With a clear refusal when other resources are asked for."""
+    cluster = workbench.start()
+
+    assert (cluster.num_cpus, cluster.num_gpus) == (16, 2)
+    with pytest.raises(workbench.ClusterError, match="num_gpus=2 runs already, num_gpus=5"):
+        workbench.start(num_gpus=5)
+
+
+def test_logical_gpus_are_marked() -> None:
+    """Nobody may take a simulated GPU for a real one."""
+    facts = ClusterFacts("a:1", "http://x", "", 8, 1, True, 1, "2.60.0")
+
+    assert "1 GPU (simulated)" in str(facts)
+    if not ray_cluster.physical_gpus():
+        assert "2 GPUs (simulated)" in str(workbench.start())
+
+
+@pytest.mark.parametrize("bad", [{"num_gpus": -1}, {"num_cpus": True}, {"http_port": 70_000}])
+def test_bad_resources_are_refused(bad: dict[str, int]) -> None:
+    """Before anything is started."""
+    with pytest.raises(workbench.ClusterError, match=next(iter(bad))):
+        workbench.start(**bad)  # type: ignore[arg-type]
+
+
+def test_the_ingress_and_the_dashboard_listen_on_loopback() -> None:
+    """What answers without the token may not be reached from outside."""
+    head = _head()
+    guarded = {"gcs_server", "raylet"}
+    open_to_all = [
+        (process.name(), connection.laddr.port)
+        for process in processes.marked(head.cluster_id)
+        for connection in process.net_connections("tcp")
+        if connection.status == psutil.CONN_LISTEN
+        and connection.laddr.ip not in ("127.0.0.1", "::1")
+        and process.name() not in guarded
+        and not process.name().startswith("ray::")  # gRPC of workers: guarded by the token
+    ]
+    ports = {port for _, port in open_to_all}
+
+    assert head.http_port not in ports
+    assert int(head.dashboard.rpartition(":")[2]) not in ports
+    assert not {44217, 44227, 10001} & ports
+
+
+def test_token_and_state_are_private() -> None:
+    """Both lead to code execution."""
+    for path in (ray_cluster.token_path(), state.folder() / "cluster.json"):
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    for folder in (state.folder(), Path(_head().temp_dir)):
+        assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+
+
+def test_a_taken_port_is_refused_with_its_owner(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A second cluster on the same port would not come up."""
+    port = _head().http_port
+    monkeypatch.setenv("WORKBENCH_HOME", str(tmp_path))
+
+    with pytest.raises(workbench.ClusterError, match=f"http_port={port} is taken by pid"):
+        ray_cluster.launch(1, 0, port)
+
+
+def test_a_dead_cluster_is_cleared_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its file is forgotten and its folder removed; the doctor names it before."""
+    monkeypatch.setenv("WORKBENCH_HOME", str(tmp_path / "home"))
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    head = {**vars(_head()), "cluster_id": "0" * 32, "temp_dir": str(gone)}
+    monkeypatch.setenv("WORKBENCH_HOME", str(tmp_path / "home"))
+    state.write("cluster.json", head)
+
+    [check] = [each for each in doctor.checks() if each.name == "cluster"]
+    assert (check.ok, check.mend) == (False, "workbench down && workbench up")
+    assert ray_cluster.known_head() is None
+    assert not gone.exists()
+
+
+def test_no_cluster_is_said(tmp_path: Path) -> None:
+    """A kernel without a cluster is told how to start one, and starts none by looking."""
+    env = {**os.environ, "WORKBENCH_HOME": str(tmp_path)}
+    code = "import workbench; workbench.apps()"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=env)
+
+    assert "ClusterError: no cluster runs" in done.stderr
+    assert "workbench.start()" in done.stderr
+    assert not (tmp_path / "cluster.json").exists()
+
+
+def test_the_command_shows_the_status() -> None:
+    """The same facts as in a notebook."""
+    result = CliRunner().invoke(command, ["status"])
+
+    assert result.exit_code == 0
+    assert "16 CPUs" in result.output
+
+
+def test_the_doctor_finds_nothing_wrong_here() -> None:
+    """The machine that runs the tests is fit for them."""
+    wrong = [each for each in doctor.checks() if not each.ok]
+
+    assert not wrong
