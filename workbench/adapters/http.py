@@ -5,21 +5,30 @@ from __future__ import annotations
 import json
 import uuid
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
 from httpx_sse import EventSource, ServerSentEvent
+from websockets.exceptions import InvalidStatus, WebSocketException
 from websockets.sync.client import ClientConnection
 from websockets.sync.client import connect as open_websocket
 
-from workbench.errors import IngressError
+from workbench.core.openapi import hint, operations
+from workbench.errors import IngressError, PlanError
 
 from .operations import Operations
 
+EVENTS = "text/event-stream"
 LINES = ("application/x-ndjson", "application/jsonl")
 SHOWN = 2000
+CONNECT_TIMEOUT_S = 10.0
+BROKEN = (httpx.RemoteProtocolError, httpx.NetworkError)
+WHEN_SENDING = ("auth", "follow_redirects")  # httpx takes these apart from the request's own
 GONE = "is the application deployed? workbench.apps() lists what runs"
+SLOW = "give it longer with timeout=..., or see app.status() and app.logs()"
+BUSY = "every connection is in use: close streams that are not read to their end"
 
 
 def no_traceback(request_id: str) -> str:
@@ -28,12 +37,12 @@ def no_traceback(request_id: str) -> str:
 
 
 class Ingress:
-    """The ingress of one application.
+    """The ingress of one application. Threads may share it.
 
     Args:
         base_url: address with the route prefix, such as http://127.0.0.1:8000/rag.
         traceback_of: the replica's traceback for a request id, or "".
-        timeout_s: seconds that one answer may take.
+        timeout_s: seconds that one answer, or one piece of a stream, may take.
     """
 
     def __init__(
@@ -45,11 +54,12 @@ class Ingress:
     ) -> None:
         self.base_url = base_url.rstrip("/")
         self._traceback_of = traceback_of
-        local = urlsplit(base_url).hostname in ("127.0.0.1", "localhost", "::1")
+        host = urlsplit(base_url).hostname or ""
+        self._local = host in ("localhost", "::1") or host.startswith("127.")
         self.client = httpx.Client(
             base_url=self.base_url,
-            timeout=httpx.Timeout(timeout_s, connect=10.0),
-            trust_env=not local,  # a proxy of the environment is not for this machine
+            timeout=httpx.Timeout(timeout_s, connect=CONNECT_TIMEOUT_S),
+            trust_env=not self._local,  # a proxy of the environment is not for this machine
             event_hooks={"request": [_identify]},
         )
         self.call = Operations(self._document, self.stream)
@@ -66,6 +76,10 @@ class Ingress:
         """Send PUT; see `request`."""
         return self.request("PUT", path, **options)
 
+    def patch(self, path: str = "/", **options: Any) -> httpx.Response:
+        """Send PATCH; see `request`."""
+        return self.request("PATCH", path, **options)
+
     def delete(self, path: str = "/", **options: Any) -> httpx.Response:
         """Send DELETE; see `request`."""
         return self.request("DELETE", path, **options)
@@ -73,111 +87,186 @@ class Ingress:
     def request(self, method: str, path: str = "/", **options: Any) -> httpx.Response:
         """Send one request; 4xx answers are returned.
 
+        Args:
+            method: HTTP verb.
+            path: below the base address, with or without a leading slash.
+            **options: as in `httpx.Client.request`.
+
         Raises:
             IngressError: nothing answered, or the answer is 5xx.
         """
-        response = self._sent(method, path, **options)
+        response = self._sent(method, path, options)
         if response.status_code >= 500:
-            raise self._failed(response, response.text)
+            raise self._failed(response)
         return response
 
     def stream(self, path: str = "/", *, method: str | None = None, **options: Any) -> Stream:
         """Send a request and iterate over its answer while it arrives.
+
+        Args:
+            path: below the base address, with or without a leading slash.
+            method: HTTP verb; by default POST when there is a body, else GET.
+            **options: as in `httpx.Client.stream`.
 
         Raises:
             IngressError: a 4xx or 5xx answer; later, when the stream breaks.
         """
         has_body = any(options.get(key) is not None for key in ("json", "data", "content", "files"))
         verb = method or ("POST" if has_body else "GET")
-        request = self.client.build_request(verb, path, **options)
-        try:
-            response = self.client.send(request, stream=True)
-        except httpx.TransportError as error:
-            raise self._unanswered(request, error) from error
+        response = self._sent(verb, path, options, stream=True)
+        stream = Stream(response, self._broken)
         if response.status_code >= 400:
-            body = response.read().decode(errors="replace")
-            response.close()
-            raise self._failed(response, body)
-        return Stream(response, lambda: self._traceback_of(_id(request)))
+            stream.read_bytes()
+            raise self._failed(response)
+        return stream
 
     def websocket(self, path: str = "/", **options: Any) -> ClientConnection:
         """Open a websocket; a context manager with `send` and `recv`.
+
+        Args:
+            path: below the base address, with or without a leading slash.
+            **options: as in `websockets.sync.client.connect`.
 
         Raises:
             IngressError: nothing answered, or the service refused.
         """
         url = f"ws{self.base_url.removeprefix('http')}/{path.lstrip('/')}"
+        headers = {"x-request-id": uuid.uuid4().hex, **dict(options.pop("additional_headers", {}))}
+        if self._local:
+            options.setdefault("proxy", None)  # as for HTTP
         try:
-            connection: ClientConnection = open_websocket(url, **options)
+            connection: ClientConnection = open_websocket(
+                url, additional_headers=headers, **options
+            )
         except OSError as error:
-            raise IngressError(f"{url}: {error}", advice=GONE) from error
-        except Exception as error:
-            raise IngressError(f"{url} refused the websocket: {error}") from error
+            raise IngressError(f"nothing answers at {url}: {error}", advice=GONE) from error
+        except WebSocketException as error:
+            status = error.response.status_code if isinstance(error, InvalidStatus) else None
+            reason = self._reason(headers["x-request-id"]) if status and status >= 500 else ""
+            problem = f"{url} refused the websocket: {error}"
+            raise IngressError(problem, status, reason=reason) from error
         return connection
 
     def close(self) -> None:
         """Close the connections."""
         self.client.close()
 
-    def _sent(self, method: str, path: str, **options: Any) -> httpx.Response:
+    def _sent(
+        self, method: str, path: str, options: dict[str, Any], *, stream: bool = False
+    ) -> httpx.Response:
+        if self.client.is_closed:
+            raise IngressError(f"{self.base_url}: the client was closed", advice=GONE)
+        sending = {key: options.pop(key) for key in WHEN_SENDING if key in options}
         request = self.client.build_request(method, path, **options)
         try:
-            response = self.client.send(request)
-        except httpx.TransportError as error:
+            return self.client.send(request, stream=stream, **sending)
+        except httpx.RequestError as error:
             raise self._unanswered(request, error) from error
-        if response.status_code >= 500:
-            raise self._failed(response, response.text)
-        return response
 
     def _document(self) -> Mapping[str, Any]:
-        response = self._sent("GET", "/openapi.json")
+        response = self.request("GET", "/openapi.json")
         if response.status_code != 200 or "json" not in response.headers.get("content-type", ""):
             raise IngressError(
                 f"{self.base_url}/openapi.json answered {response.status_code}",
                 response.status_code,
-                advice="only FastAPI services describe themselves; use app.get() and app.post()",
+                advice=GONE
+                if _has_no_route(response)
+                else "only FastAPI services describe themselves; use app.get() and app.post()",
             )
         found: Mapping[str, Any] = response.json()
         return found
 
-    def _failed(self, response: httpx.Response, body: str) -> IngressError:
+    def _failed(self, response: httpx.Response) -> IngressError:
+        request, status = response.request, response.status_code
+        return IngressError(
+            f"{request.method} {request.url} answered {status}",
+            status,
+            _shortened(_readable(response.text)),
+            self._reason(_id(request)) if status >= 500 else "",
+            self._hint(response) if status in (404, 405) else "",
+        )
+
+    def _hint(self, response: httpx.Response) -> str:
+        """What may have been meant by a path that the service does not have."""
+        if _has_no_route(response):
+            return GONE
+        path = f"/{str(response.url.path).removeprefix(urlsplit(self.base_url).path).lstrip('/')}"
+        try:
+            return hint(response.request.method, path, operations(self._document()))
+        except IngressError:
+            return ""  # a service that does not describe itself
+
+    def _unanswered(self, request: httpx.Request, error: httpx.RequestError) -> IngressError:
+        what = f"{request.method} {request.url}"
+        if isinstance(error, httpx.ConnectError | httpx.ConnectTimeout):
+            return IngressError(f"nothing answers at {request.url}: {error}", advice=GONE)
+        if isinstance(error, httpx.TimeoutException):
+            seconds = request.extensions.get("timeout", {}).get("read")
+            advice = BUSY if isinstance(error, httpx.PoolTimeout) else SLOW
+            return IngressError(f"{what}: no answer within {seconds} s", advice=advice)
+        reason = self._reason(_id(request)) if isinstance(error, BROKEN) else ""
+        return IngressError(f"{what}: {type(error).__name__}: {error}", reason=reason)
+
+    def _broken(self, response: httpx.Response, error: Exception) -> IngressError:
         request = response.request
+        garbled = isinstance(error, json.JSONDecodeError)
+        what = "sent what is not JSON" if garbled else "broke off"
         return IngressError(
-            f"{request.method} {request.url} answered {response.status_code}",
+            f"{request.method} {request.url}: the answer {what}: {error}",
             response.status_code,
-            _readable(body)[:SHOWN],
-            self._traceback_of(_id(request)) if response.status_code >= 500 else "",
+            reason=self._reason(_id(request)),
+            advice=SLOW if isinstance(error, httpx.TimeoutException) else "",
         )
 
-    def _unanswered(self, request: httpx.Request, error: Exception) -> IngressError:
-        reason = self._traceback_of(_id(request)) if isinstance(error, BROKEN) else ""
-        return IngressError(
-            f"{request.method} {request.url}: {type(error).__name__}: {error}",
-            reason=reason,
-            advice="" if reason else GONE,
-        )
-
-
-BROKEN = (httpx.RemoteProtocolError, httpx.ReadError)
+    def _reason(self, request_id: str) -> str:
+        try:
+            return self._traceback_of(request_id)
+        except Exception as error:  # of any kind: it must not hide the failure that it explains
+            return f"(the replica's traceback could not be read: {type(error).__name__}: {error})"
 
 
 class Stream:
-    """An answer that is read while it arrives. Iterate over it once; closing it early is fine.
+    """An answer that is read while it arrives: an iterator, and a context manager that closes it.
 
     Server-sent events give their data, JSON lines give objects, other text gives pieces of text,
-    and everything else bytes.
+    and everything else bytes. The connection is closed at the end, by `close()`, and by leaving
+    the context.
+
+    Args:
+        response: answer whose body was not read.
+        broken: makes the error for an answer that breaks off.
     """
 
-    def __init__(self, response: httpx.Response, reason: Callable[[], str]) -> None:
+    def __init__(
+        self,
+        response: httpx.Response,
+        broken: Callable[[httpx.Response, Exception], IngressError],
+    ) -> None:
         self.response = response
-        self._reason = reason
-        self._items = self._guarded(self._read())
+        self._broken = broken
+        self._left = False
+        self._items = self._guarded(self._units())
+
+    @property
+    def media(self) -> str:
+        """Media type of the answer, or ""."""
+        kind: str = self.response.headers.get("content-type", "").partition(";")[0]
+        return kind.strip().lower()
+
+    @property
+    def comes_in_pieces(self) -> bool:
+        """Whether the answer is server-sent events or JSON lines."""
+        return self.media == EVENTS or self.media in LINES
+
+    def __repr__(self) -> str:
+        return f"<stream of {self.media or 'bytes'} from {self.response.url}: iterate over it>"
 
     def __iter__(self) -> Iterator[Any]:
         return self
 
     def __next__(self) -> Any:
-        return next(self._items)
+        item = self._next()
+        return item.data if isinstance(item, ServerSentEvent) else item
 
     def __enter__(self) -> Stream:
         return self
@@ -186,36 +275,91 @@ class Stream:
         self.close()
 
     def events(self) -> Iterator[ServerSentEvent]:
-        """The server-sent events whole: `event`, `data`, `id`, `retry`."""
-        return self._guarded(EventSource(self.response).iter_sse())
+        """The server-sent events that are still to come, whole: `event`, `data`, `id`, `retry`.
+
+        Raises:
+            PlanError: the answer is none of server-sent events.
+        """
+        if self.media != EVENTS:
+            raise PlanError(
+                f"{self.response.url} sends {self.media or 'bytes'}, not {EVENTS}",
+                "iterate over the stream itself",
+            )
+        return iter(self._next, None)
+
+    def read(self) -> Any:
+        """The whole answer: JSON parsed, other text as str, else bytes; None when it is empty.
+
+        Raises:
+            IngressError: it broke off, or is not the JSON that it says it is.
+        """
+        content = self.read_bytes()
+        if self.media == "application/json" or self.media.endswith("+json"):
+            with self._guard():
+                return json.loads(content) if content else None
+        if self.media.startswith("text/"):
+            return self.response.text
+        return content or None
+
+    def read_bytes(self) -> bytes:
+        """The whole answer as it came.
+
+        Raises:
+            IngressError: it broke off.
+        """
+        with self._guard():
+            return self.response.read()
 
     def close(self) -> None:
-        """Close the connection."""
+        """Close the connection; the iteration ends."""
+        self._left = True
         self.response.close()
 
-    def _read(self) -> Iterator[Any]:
-        kind = self.response.headers.get("content-type", "").partition(";")[0]
-        if kind == "text/event-stream":
-            yield from (event.data for event in EventSource(self.response).iter_sse())
-        elif kind in LINES:
-            yield from (json.loads(line) for line in self.response.iter_lines() if line)
-        elif kind.startswith("text/") or kind == "application/json":
+    def _next(self) -> Any:
+        if self._left:
+            raise StopIteration
+        return next(self._items)
+
+    def _units(self) -> Iterator[Any]:
+        if self.media == EVENTS:
+            yield from EventSource(self.response).iter_sse()
+        elif self.media in LINES:
+            yield from (json.loads(each) for each in _lines(self.response.iter_bytes()) if each)
+        elif self.media.startswith("text/") or self.media == "application/json":
             yield from self.response.iter_text()
         else:
             yield from self.response.iter_bytes()
 
     def _guarded(self, items: Iterator[Any]) -> Iterator[Any]:
         try:
-            yield from items
-        except httpx.TransportError as error:
-            request = self.response.request
-            raise IngressError(
-                f"{request.method} {request.url}: the stream broke: {error}",
-                self.response.status_code,
-                reason=self._reason(),
-            ) from error
+            with self._guard():
+                yield from items
+        except IngressError:
+            if not self._left:  # closing it while another thread reads is an end, not a break
+                raise
+
+    @contextmanager
+    def _guard(self) -> Iterator[None]:
+        try:
+            yield
+        except (httpx.RequestError, httpx.StreamError, json.JSONDecodeError) as error:
+            raise self._broken(self.response, error) from error
         finally:
-            self.close()
+            self.response.close()
+
+
+def _lines(chunks: Iterator[bytes]) -> Iterator[bytes]:
+    """Split at newlines alone: `str.splitlines` would split at characters that JSON may hold."""
+    rest = b""
+    for chunk in chunks:
+        *whole, rest = (rest + chunk).split(b"\n")
+        yield from (line.strip() for line in whole)
+    yield rest.strip()
+
+
+def _has_no_route(response: httpx.Response) -> bool:
+    """Whether Serve's proxy, not the application, answered that there is nothing here."""
+    return response.status_code == 404 and "/-/routes" in response.text
 
 
 def _readable(body: str) -> str:
@@ -226,7 +370,17 @@ def _readable(body: str) -> str:
         return body
     if not isinstance(detail, list):
         return str(detail)
-    return "\n".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in detail)
+    return "\n".join(_complaint(each) for each in detail)
+
+
+def _complaint(each: Any) -> str:
+    if isinstance(each, dict) and isinstance(each.get("loc"), list) and "msg" in each:
+        return f"{'.'.join(map(str, each['loc']))}: {each['msg']}"
+    return str(each)
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= SHOWN else f"{text[:SHOWN]}..."
 
 
 def _identify(request: httpx.Request) -> None:
