@@ -93,7 +93,6 @@ def test_a_taken_port_is_refused_with_its_owner(
 
 def test_a_dead_cluster_is_cleared_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its file is forgotten and its folder removed; the doctor names it before."""
-    monkeypatch.setenv("WORKBENCH_HOME", str(tmp_path / "home"))
     gone = tmp_path / "gone"
     gone.mkdir()
     head = {**vars(_head()), "cluster_id": "0" * 32, "temp_dir": str(gone)}

@@ -16,9 +16,10 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, sync_playwright
 
+import workbench
 from workbench.adapters.processes import free_ports
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(240)]
 ROOT = Path(__file__).parents[2]
 ARTEFACTS = ROOT / "artefacts"
 READY = """async () => {
@@ -42,7 +43,6 @@ CELLS = [
     "app.call.greet(name='Ada')",
     "app.status()",
     "app.get('/divide', params={'by': 0})",
-    "app.delete()",
 ]
 
 
@@ -52,7 +52,9 @@ def lab(tmp_path: Path) -> Iterator[str]:
     import nbformat
 
     cells = [nbformat.v4.new_code_cell(source) for source in CELLS]
-    nbformat.write(nbformat.v4.new_notebook(cells=cells), tmp_path / "try.ipynb")
+    kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
+    notebook = nbformat.v4.new_notebook(cells=cells, metadata=kernel)
+    nbformat.write(notebook, tmp_path / "try.ipynb")
     [port], token = free_ports(1), secrets.token_hex(16)
     names = ("JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR", "IPYTHONDIR")
     names += ("JUPYTERLAB_SETTINGS_DIR", "JUPYTERLAB_WORKSPACES_DIR")
@@ -108,7 +110,7 @@ def test_deploy_query_and_error_in_jupyterlab(lab: str, page: Page) -> None:
     page.goto(lab)
     page.wait_for_function("() => window.jupyterapp?.shell?.currentWidget?.context")
     page.evaluate(READY)
-    page.evaluate("() => window.jupyterapp.commands.execute('notebook:run-all-cells')")
+    page.evaluate("() => { window.jupyterapp.commands.execute('notebook:run-all-cells'); }")
     cells = page.locator(".jp-Notebook .jp-Cell")
 
     def shown(number: int, text: str) -> None:
@@ -127,8 +129,4 @@ def test_deploy_query_and_error_in_jupyterlab(lab: str, page: Page) -> None:
     assert "IngressError in line 1 of this cell" in error
     assert "Cell In[1], line 9, in divide" in error
     assert "site-packages" not in error
-    page.evaluate(
-        "() => { const nb = window.jupyterapp.shell.currentWidget.content;"
-        " nb.activeCellIndex = 4;"
-        " return window.jupyterapp.commands.execute('notebook:run-cell'); }"
-    )
+    workbench.connect("browser").delete()

@@ -48,7 +48,7 @@ class Head:
         address: host and port of the control store.
         dashboard: host and port of the dashboard.
         http_port: port of the ingresses.
-        temp_dir: Ray's folder for sockets and logs.
+        temp_dir: private folder around Ray's own for sockets and logs.
         ray_version: version that it was started with.
         python_version: version that it was started with.
         num_cpus: CPUs asked for, or None.
@@ -157,7 +157,7 @@ def _ray_start(head: Head, dashboard: int, agents: list[int]) -> None:
         f"--ray-client-server-port={agents[4]}",
         "--min-worker-port=0",
         "--max-worker-port=0",
-        f"--temp-dir={head.temp_dir}",
+        f"--temp-dir={head.temp_dir}/ray",  # Ray opens its own folder to every user
         "--disable-usage-stats",
     ]
     if head.num_cpus is not None:
