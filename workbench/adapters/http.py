@@ -265,7 +265,7 @@ class Stream:
         return self
 
     def __next__(self) -> Any:
-        item = self._next()
+        item = next(self._items)
         return item.data if isinstance(item, ServerSentEvent) else item
 
     def __enter__(self) -> Stream:
@@ -285,7 +285,7 @@ class Stream:
                 f"{self.response.url} sends {self.media or 'bytes'}, not {EVENTS}",
                 "iterate over the stream itself",
             )
-        return iter(self._next, None)
+        return self._items
 
     def read(self) -> Any:
         """The whole answer: JSON parsed, other text as str, else bytes; None when it is empty.
@@ -315,11 +315,6 @@ class Stream:
         self._left = True
         self.response.close()
 
-    def _next(self) -> Any:
-        if self._left:
-            raise StopIteration
-        return next(self._items)
-
     def _units(self) -> Iterator[Any]:
         if self.media == EVENTS:
             yield from EventSource(self.response).iter_sse()
@@ -333,9 +328,12 @@ class Stream:
     def _guarded(self, items: Iterator[Any]) -> Iterator[Any]:
         try:
             with self._guard():
-                yield from items
+                for item in items:
+                    yield item
+                    if self._left:
+                        return  # pieces that came along with this one are not wanted either
         except IngressError:
-            if not self._left:  # closing it while another thread reads is an end, not a break
+            if not self._left:  # after close() there is nothing more to read, which is no break
                 raise
 
     @contextmanager

@@ -180,7 +180,7 @@ def _checked_value(operation: Operation, parameter: Parameter, value: Any) -> An
     if parameter.place == "body" and isinstance(value, bytes):
         return value  # it is sent as it is
     try:
-        plain = to_jsonable_python(value, by_alias=True, fallback=_from_array)
+        plain = to_jsonable_python(value, fallback=_from_array)
     except (PydanticSerializationError, TypeError, ValueError) as error:
         raise _refused(operation, f"{parameter.argument}: {error}") from error
     complaint = _complaint(operation, parameter, plain)
