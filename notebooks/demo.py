@@ -43,6 +43,12 @@ def ask(app: Any, questions: list[str]) -> None:
             print(f"   {source['score']:.2f} {source['doc']}: {source['text'][:90]}...")
 
 
+def build_index(namespace: dict[str, Any], corpus: Path) -> int:
+    """Fill the service's index; returns the number of passages."""
+    where = (namespace["INDEX"], corpus, namespace["EMBEDDER"], namespace["CHROMA_URL"])
+    return int(namespace["build_index"](*where))
+
+
 def deployed(namespace: dict[str, Any], note: str) -> Any:
     """Deploy the service; say how long it took."""
     began = time.perf_counter()

@@ -17,6 +17,7 @@ from workbench.replica.failures import without_framework
 
 POLL_S = 0.03
 ROOM_EVERY_S = 1.0
+PLACED_WITHIN_S = 5.0  # a process takes seconds to start after it is placed
 UNDO_S = 30.0
 
 
@@ -68,7 +69,7 @@ def follow(app: str, graph: Graph, since: Before, timeout_s: float, progress: Pr
     Raises:
         RolloutFailed: a replica could not start, or the time is over.
     """
-    began, room, looked = time.monotonic(), None, 0.0
+    began, room, looked = time.monotonic(), None, PLACED_WITHIN_S
     while True:
         elapsed_s = time.monotonic() - began
         if elapsed_s - looked > ROOM_EVERY_S:
