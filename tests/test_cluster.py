@@ -116,6 +116,27 @@ def test_no_cluster_is_said(tmp_path: Path) -> None:
     assert not (tmp_path / "cluster.json").exists()
 
 
+def test_a_cluster_is_attached_by_address(tmp_path: Path) -> None:
+    """Any Ray cluster will do; ours, here, from a kernel with another state folder."""
+    env = {**os.environ, "WORKBENCH_HOME": str(tmp_path)}
+    code = f"import workbench; print(workbench.start(address={_head().address!r}).facts)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=env)
+
+    assert "16 CPUs" in done.stdout, done.stderr
+    assert f":{_head().http_port}" in done.stdout
+
+
+def test_an_address_where_nothing_answers_is_said(tmp_path: Path) -> None:
+    """Within seconds, not after Ray's own long patience."""
+    [port] = processes.free_ports(1)
+    env = {**os.environ, "WORKBENCH_HOME": str(tmp_path)}
+    code = f"import workbench; workbench.start(address='127.0.0.1:{port}')"
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, capture_output=True, text=True, env=env, timeout=60)
+
+    assert f"ClusterError: cannot attach to 127.0.0.1:{port}" in done.stderr
+
+
 def test_the_command_shows_the_status() -> None:
     """The same facts as in a notebook."""
     result = CliRunner().invoke(command, ["status"])

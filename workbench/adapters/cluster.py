@@ -83,6 +83,18 @@ def known_head() -> Head | None:
     return None
 
 
+def is_gone() -> bool:
+    """Whether the daemons of the state folder's cluster, to which we are attached, have died."""
+    content = state.read(FILE)
+    if (
+        content is None
+        or ray.get_runtime_context().gcs_address.rpartition(":")[2]
+        != (content["address"].rpartition(":")[2])
+    ):
+        return False  # a cluster that others started
+    return known_head() is None
+
+
 def clear(head: Head) -> None:
     """End what is left of a cluster and remove its folder."""
     processes.end(head.cluster_id)

@@ -49,11 +49,16 @@ def _pin(deployment: Any, version: str) -> Any:
 
 
 def _instance_details() -> dict[str, Any]:
-    client = _get_global_client(raise_if_no_controller_running=False)
-    if client is None:
-        return {"applications": {}}
-    reply = client._controller.get_serve_instance_details.remote()
-    return dict(ray.get(reply, timeout=CONTROLLER_TIMEOUT_S))
+    try:
+        client = _get_global_client(raise_if_no_controller_running=False)
+        if client is None:
+            return {"applications": {}}
+        reply = client._controller.get_serve_instance_details.remote()
+        return dict(ray.get(reply, timeout=CONTROLLER_TIMEOUT_S))
+    except ray.exceptions.RayError as error:
+        raise ClusterError(
+            f"Serve's controller does not answer: {type(error).__name__}", "workbench doctor"
+        ) from error
 
 
 def http_port() -> int:
@@ -77,7 +82,7 @@ def _controller() -> Any:
 import workbench.replica  # noqa: E402 - the marked block stands at the top
 from workbench.core import targets  # noqa: E402
 from workbench.core.graph import Graph, Node, kebab, need_of  # noqa: E402
-from workbench.errors import PlanError  # noqa: E402
+from workbench.errors import ClusterError, PlanError  # noqa: E402
 from workbench.replica import host  # noqa: E402
 from workbench.replica import package as packages  # noqa: E402
 from workbench.replica.package import Package  # noqa: E402

@@ -68,8 +68,20 @@ def start(
 
 
 def current() -> Cluster:
-    """The cluster that this kernel is attached to; starts or attaches when it is to none."""
-    return _here() if ray_cluster.attached() else start()
+    """The cluster that this kernel is attached to; starts or attaches when it is to none.
+
+    Raises:
+        ClusterError: the cluster that this kernel was attached to is gone.
+    """
+    if not ray_cluster.attached():
+        return start()
+    if ray_cluster.is_gone():
+        ray_cluster.detach()
+        raise ClusterError(
+            "the cluster that this kernel was attached to is gone, and its applications with it",
+            "workbench.start() starts a new one; then run the cells that deploy again",
+        )
+    return _here()
 
 
 def attached() -> Cluster:
