@@ -99,6 +99,13 @@ def service() -> FastAPI:
     async def raw(request: Request) -> list[str]:
         return [request.headers["content-type"], (await request.body()).decode()]
 
+    @api.patch(
+        "/merge",
+        openapi_extra={"requestBody": {"content": {"application/merge-patch+json": {}}}},
+    )
+    async def merge(request: Request) -> list[object]:
+        return [request.headers["content-type"], await request.json()]
+
     @api.get("/refused_and_broken")
     def refused_and_broken() -> StreamingResponse:
         return StreamingResponse(ticks(True), 400)
@@ -539,6 +546,13 @@ def test_a_body_that_is_not_json_is_sent_as_it_is(ingress: Ingress) -> None:
     """With the media type that the service declares."""
     assert ingress.call.raw(body="a,b") == ["text/csv", "a,b"]
     assert ingress.call.raw(body=b"a,b") == ["text/csv", "a,b"]
+
+
+def test_a_kind_of_json_keeps_its_media_type(ingress: Ingress) -> None:
+    """It is written as JSON, and named as the service declares it."""
+    answer = ingress.call.merge(body={"a": None})
+
+    assert answer == ["application/merge-patch+json", {"a": None}]
 
 
 def test_slashes_in_a_path_stay(ingress: Ingress) -> None:
