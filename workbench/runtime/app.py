@@ -64,6 +64,10 @@ class App:
         """Send PUT; see `request`."""
         return self._ingress.put(path, **options)
 
+    def patch(self, path: str = "/", **options: Any) -> Any:
+        """Send PATCH; see `request`."""
+        return self._ingress.patch(path, **options)
+
     def delete(self, path: str | None = None, **options: Any) -> Any:
         """Delete this application, or send DELETE to a path of it.
 
