@@ -1,13 +1,14 @@
 """What can go wrong, as one tree.
 
 WorkbenchError
-├── PlanError      what was asked cannot be done: a bad target, name, option or graph
-├── DeployError    a revision did not become healthy; carries the replica's traceback
-├── CapacityError  the cluster has too few CPUs, GPUs or too little memory for what was asked
-├── TuneError      a knob was refused
-├── ClusterError   the cluster cannot be started, reached or trusted
-├── IngressError   a request to an ingress failed; carries the replica's traceback
-└── ModelError     a model package is missing, damaged or cannot be fetched
+├── DeployError        a revision did not become healthy; carries the replica's traceback
+├── IngressError       a request to an ingress failed; carries the replica's traceback
+└── AdvisedError       a problem and what to do about it
+    ├── PlanError      what was asked cannot be done: a bad target, name, option or graph
+    │   └── TuneError  a knob was refused
+    ├── CapacityError  the cluster has too few CPUs, GPUs or too little memory for what was asked
+    ├── ClusterError   the cluster cannot be started, reached or trusted
+    └── ModelError     a model package is missing, damaged or cannot be fetched
 
 Each message says what was wrong, with which value, and what to do about it. Every error keeps
 its fields through pickling.
@@ -20,12 +21,12 @@ class WorkbenchError(Exception):
     """Root of every error that this package raises on purpose."""
 
 
-class PlanError(WorkbenchError):
-    """The request itself is wrong; nothing was changed.
+class AdvisedError(WorkbenchError):
+    """A problem and what to do about it.
 
     Attributes:
         problem: what is wrong, with the value.
-        advice: what to do.
+        advice: the command or call that mends it.
     """
 
     def __init__(self, problem: str, advice: str = "") -> None:
@@ -34,6 +35,26 @@ class PlanError(WorkbenchError):
 
     def __str__(self) -> str:
         return _joined(self.problem, self.advice)
+
+
+class PlanError(AdvisedError):
+    """The request itself is wrong; nothing was changed."""
+
+
+class TuneError(PlanError):
+    """A knob was refused; nothing was changed."""
+
+
+class CapacityError(AdvisedError):
+    """The cluster cannot hold what was asked; nothing was changed. The problem is the arithmetic."""
+
+
+class ClusterError(AdvisedError):
+    """The cluster cannot be started, reached or trusted."""
+
+
+class ModelError(AdvisedError):
+    """A model package is missing, damaged or cannot be fetched."""
 
 
 class DeployError(WorkbenchError):
@@ -64,42 +85,6 @@ class DeployError(WorkbenchError):
         return _joined(f"{head}\n{self.reason}", self.advice)
 
 
-class CapacityError(WorkbenchError):
-    """The cluster cannot hold what was asked; nothing was changed.
-
-    Attributes:
-        problem: the arithmetic: what is needed, what there is, what is free.
-        advice: what to do.
-    """
-
-    def __init__(self, problem: str, advice: str = "") -> None:
-        super().__init__(problem, advice)
-        self.problem, self.advice = problem, advice
-
-    def __str__(self) -> str:
-        return _joined(self.problem, self.advice)
-
-
-class TuneError(PlanError):
-    """A knob was refused; nothing was changed."""
-
-
-class ClusterError(WorkbenchError):
-    """The cluster cannot be started, reached or trusted.
-
-    Attributes:
-        problem: what is wrong, with the value.
-        advice: the command or call that mends it.
-    """
-
-    def __init__(self, problem: str, advice: str = "") -> None:
-        super().__init__(problem, advice)
-        self.problem, self.advice = problem, advice
-
-    def __str__(self) -> str:
-        return _joined(self.problem, self.advice)
-
-
 class IngressError(WorkbenchError):
     """A request to an ingress failed.
 
@@ -126,22 +111,6 @@ class IngressError(WorkbenchError):
     def __str__(self) -> str:
         text = "\n".join(part for part in (self.problem, self.reason or self.body) if part)
         return _joined(text, self.advice)
-
-
-class ModelError(WorkbenchError):
-    """A model package is missing, damaged or cannot be fetched.
-
-    Attributes:
-        problem: what is wrong, with the model's name.
-        advice: the command that mends it.
-    """
-
-    def __init__(self, problem: str, advice: str = "") -> None:
-        super().__init__(problem, advice)
-        self.problem, self.advice = problem, advice
-
-    def __str__(self) -> str:
-        return _joined(self.problem, self.advice)
 
 
 def _joined(problem: str, advice: str) -> str:
