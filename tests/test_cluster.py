@@ -145,6 +145,17 @@ def test_the_command_shows_the_status() -> None:
     assert "16 CPUs" in result.output
 
 
+def test_small_shared_memory_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ray falls back to the disk without a word that a notebook would show."""
+    monkeypatch.setattr(ray_cluster, "SHM_WANTED_BYTES", 2**60)
+
+    free, problem, mend = ray_cluster.shared_memory()
+
+    assert free > 0
+    assert "/dev/shm has" in problem
+    assert "--shm-size" in mend
+
+
 def test_the_doctor_finds_nothing_wrong_here() -> None:
     """The machine that runs the tests is fit for them."""
     wrong = [each for each in doctor.checks() if not each.ok]

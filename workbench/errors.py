@@ -46,7 +46,7 @@ class TuneError(PlanError):
 
 
 class CapacityError(AdvisedError):
-    """The cluster cannot hold what was asked; nothing was changed. The problem is the arithmetic."""
+    """The cluster cannot hold what was asked; the problem is the arithmetic."""
 
 
 class ClusterError(AdvisedError):

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 import uuid
+import warnings
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -27,6 +28,7 @@ from . import processes, ray_serve, state
 FILE = "cluster.json"
 START_TIMEOUT_S = 120
 LOG_TIMEOUT_S = 10
+SHM_WANTED_BYTES = 2 * 2**30
 # Environment of every process of the cluster, each with its reason.
 SETTINGS = {
     "RAY_AUTH_MODE": "token",  # `ray start` would run without authentication
@@ -121,6 +123,16 @@ def secure_token() -> None:
     path.chmod(0o600)
 
 
+def shared_memory() -> tuple[int, str, str]:
+    """Free bytes of /dev/shm, what is wrong with that or "", and what mends it."""
+    folder = Path("/dev/shm")
+    free = shutil.disk_usage(folder).free if folder.is_dir() else SHM_WANTED_BYTES
+    if free >= SHM_WANTED_BYTES:
+        return free, "", ""
+    problem = f"/dev/shm has {free / 2**30:.2f} GiB free; Ray will keep objects on disk, slowly"
+    return free, problem, "mount -o remount,size=4G /dev/shm (docker: --shm-size=4g)"
+
+
 def launch(num_cpus: float | None, num_gpus: float | None, http_port: int) -> Head:
     """Start the daemons of a new cluster on loopback.
 
@@ -133,6 +145,9 @@ def launch(num_cpus: float | None, num_gpus: float | None, http_port: int) -> He
             f"http_port={http_port} is taken by {taken}",
             "end that process, or choose another port: workbench.start(http_port=...)",
         )
+    _, small, mend = shared_memory()
+    if small:
+        warnings.warn(f"{small}; {mend}", stacklevel=2)
     secure_token()
     gcs, dashboard, *agents = processes.free_ports(7)
     temp_dir = Path(tempfile.gettempdir()) / f"workbench-{os.getuid()}-{secrets.token_hex(4)}"

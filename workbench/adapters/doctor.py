@@ -7,11 +7,11 @@ import shutil
 import stat
 import tempfile
 from dataclasses import dataclass
-from pathlib import Path
 
-from . import cluster, processes, state
+from workbench.core.models import MODELS
 
-SHM_WANTED_BYTES = 2 * 2**30
+from . import cluster, models, processes, state
+
 DISK_WANTED_BYTES = 5 * 2**30
 
 
@@ -42,6 +42,7 @@ def checks(http_port: int = 8000) -> list[Check]:
         _token(),
         _leftovers(),
         _gpus(),
+        _models(),
         _installed("jupyterlab", "JupyterLab"),
         _installed("transformers", "transformers"),
     ]
@@ -60,13 +61,14 @@ def _versions() -> Check:
 
 
 def _shared_memory() -> Check:
-    folder = Path("/dev/shm")
-    if not folder.is_dir():
-        return Check("/dev/shm", True, "not on this system")
-    free = shutil.disk_usage(folder).free
-    ok = free >= SHM_WANTED_BYTES
-    mend = "" if ok else "mount -o remount,size=4G /dev/shm (docker: --shm-size=4g)"
-    return Check("/dev/shm", ok, f"{free / 2**30:.1f} GiB free", mend)
+    free, problem, mend = cluster.shared_memory()
+    return Check("/dev/shm", not problem, f"{free / 2**30:.1f} GiB free", mend if problem else "")
+
+
+def _models() -> Check:
+    missing = [name for name in MODELS if not (models.cache() / name).is_dir()]
+    found = f"{', '.join(missing)} not fetched yet" if missing else f"in {models.cache()}"
+    return Check("models", not missing, found, "workbench models" if missing else "")
 
 
 def _disk() -> Check:
