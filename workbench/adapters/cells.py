@@ -24,7 +24,7 @@ def sources_of(*objects: Any) -> dict[str, str]:
         Text by the file name that the code carries. Installed packages are left out.
     """
     files = {code.co_filename for each in objects for code in _codes(each, set())}
-    texts = {name: "".join(linecache.getlines(name)) for name in files if _is_own(name)}
+    texts = {name: "".join(linecache.getlines(name)) for name in files if is_own(name)}
     return {name: text for name, text in texts.items() if text}
 
 
@@ -124,7 +124,7 @@ def _closed_over(cell: Any, seen: set[int]) -> Iterator[CodeType]:
         return  # an empty cell: the name is not bound yet
 
 
-def _is_own(name: str) -> bool:
+def is_own(name: str) -> bool:
     installed = {*site.getsitepackages(), sysconfig.get_paths()["stdlib"]}
     return not name.startswith("<frozen") and not _under(name, installed)
 

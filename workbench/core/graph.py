@@ -9,6 +9,8 @@ from typing import Any
 
 from workbench.errors import PlanError
 
+from .fingerprint import Fingerprint
+
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 PREFIX = re.compile(r"/|(/[A-Za-z0-9_.~@:-]+)+")
 
@@ -41,7 +43,7 @@ class Node:
         name: deployment name, unique in the graph.
         kind: what it is; see `workbench.replica.package`.
         callable_name: name of the class or function.
-        code: pickled (callable, args, kwargs).
+        code: pickled (callable, ASGI application or None, args, kwargs).
         children: names of the deployments that it calls.
         sources: text of each notebook cell by the file name that its code carries.
         replicas: replicas wanted, or the smallest number when they adjust themselves.
@@ -49,6 +51,11 @@ class Node:
         surges: whether new replicas start before old ones stop.
         need: what each replica books.
         deployment: the Serve deployment that carries the options.
+        fingerprint: what it is made of.
+        user_config: what its `reconfigure` is called with, or None.
+        options: options that the user chose, for the history.
+        source: its text as written, for the history.
+        multiplexes: whether it has a method decorated by `@serve.multiplexed`.
     """
 
     name: str
@@ -62,6 +69,11 @@ class Node:
     surges: bool
     need: Need
     deployment: Any
+    fingerprint: Fingerprint
+    user_config: Any = None
+    options: dict[str, Any] = field(default_factory=dict)
+    source: str = ""
+    multiplexes: bool = False
 
 
 @dataclass(frozen=True)

@@ -27,8 +27,10 @@ def standalone(app: Any) -> Any:
         app.include_router(router)
     if hasattr(app, "middleware_stack"):
         app.middleware_stack = None  # built by a test client in the notebook, perhaps
+    if hasattr(app, "openapi_schema"):
+        app.openapi_schema = None  # the same
     if hasattr(app, "router"):
-        _drop_superseded(app)
+        drop_stale(app)
     return app
 
 
@@ -39,12 +41,9 @@ def class_based(app: Any, instance: Any) -> Any:
     Here that object is the host, so the dependency is overridden.
     """
     app = standalone(app)
-    for router, route in _walk(app):
-        owner = _owner(route, type(instance))
-        if owner is None:
-            continue
-        if _file(route) not in _files(owner):
-            router.routes.remove(route)  # left over from an earlier run of the cell
+    drop_stale(app, type(instance))
+    for _, route in walk(app):
+        if _owner(route, type(instance)) is None:
             continue
         override = _self_dependency(route)
         if override is not None and hasattr(app, "dependency_overrides"):
@@ -216,7 +215,7 @@ def _as(parameter: inspect.Parameter, annotation: Any) -> inspect.Parameter:
     return parameter.replace(annotation=annotation)
 
 
-def _walk(app: Any) -> list[tuple[Any, Any]]:
+def walk(app: Any) -> list[tuple[Any, Any]]:
     """Every API route with the router that holds it, also under included routers."""
     found = []
     pending = [getattr(app, "router", app)]
@@ -230,13 +229,25 @@ def _walk(app: Any) -> list[tuple[Any, Any]]:
     return found
 
 
-def _drop_superseded(app: Any) -> None:
-    newest: dict[Any, str] = {}
-    for _, route in _walk(app):
-        newest[_identity(route)] = _file(route)
-    for router, route in _walk(app):
-        if newest[_identity(route)] != _file(route):
+def drop_stale(app: Any, cls: type | None = None) -> None:
+    """Drop the routes that an earlier run of a cell left in an application.
+
+    Args:
+        app: the application; those of its routes that are in the way of newer ones go.
+        cls: the class that the routes belong to; those of its earlier definitions go too.
+    """
+    newest: dict[Any, Any] = {}
+    for router, route in reversed(walk(app)):
+        later = newest.setdefault(_identity(route), route)
+        again = later is not route and (_file(later) != _file(route) or _same(later, route))
+        owner = _owner(route, cls) if cls is not None else None
+        if again or (owner is not None and _file(route) not in _files(owner)):
             router.routes.remove(route)
+
+
+def _same(one: Any, other: Any) -> bool:
+    codes = [getattr(inspect.unwrap(r.endpoint), "__code__", r) for r in (one, other)]
+    return bool(codes[0] == codes[1])
 
 
 def _identity(route: Any) -> tuple[Any, ...]:

@@ -88,35 +88,28 @@ class Ingress:
 
     A request keeps the application that it began with, so the current one can be exchanged by one
     attribute write while requests are in flight.
+
+    Args:
+        failures: where tracebacks are kept.
+        current: gives the current application and its start-up.
+        handlers: exception handlers that every application is to have; Serve adds its own.
     """
 
-    def __init__(self, failures: Failures) -> None:
-        self._failures = failures
-        self._handlers: list[tuple[Any, Any]] = []
-        self._app: Any = None
-        self._lifespan: Lifespan | None = None
-
-    async def show(self, app: Any) -> None:
-        """Start `app` up and make it the current one; the one before is shut down.
-
-        Raises:
-            RuntimeError: its lifespan failed; the application before stays.
-        """
-        for known, handler in self._handlers:
-            _add_handler(app, known, handler)
-        lifespan = Lifespan(app)
-        await lifespan.startup()
-        before, self._app, self._lifespan = self._lifespan, app, lifespan
-        if before is not None:
-            await before.shutdown()
+    def __init__(
+        self,
+        failures: Failures,
+        current: Callable[[], tuple[Any, Lifespan]],
+        handlers: list[tuple[Any, Any]],
+    ) -> None:
+        self._failures, self._current, self._handlers = failures, current, handlers
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """Answer one request, or Serve's own lifespan."""
         if scope["type"] == "lifespan":
             await self._answer_lifespan(receive, send)
             return
-        app, lifespan = self._app, self._lifespan
-        if lifespan is not None and lifespan.state:
+        app, lifespan = self._current()
+        if lifespan.state:
             scope["state"] = {**lifespan.state, **scope.get("state", {})}
         if scope["path"] == scope.get("root_path"):
             scope["path"] += "/"  # the prefix itself is the root, without a redirect
@@ -129,8 +122,8 @@ class Ingress:
     async def _answer_lifespan(self, receive: Receive, send: Send) -> None:
         while True:
             message = await receive()
-            if message["type"] == "lifespan.shutdown" and self._lifespan is not None:
-                await self._lifespan.shutdown()
+            if message["type"] == "lifespan.shutdown":
+                await self._current()[1].shutdown()
             await send({"type": f"{message['type']}.complete"})
             if message["type"] == "lifespan.shutdown":
                 return
@@ -138,17 +131,17 @@ class Ingress:
     def add_exception_handler(self, error: Any, handler: Any) -> None:
         """Serve adds its own handlers (busy, unavailable) here; later applications get them too."""
         self._handlers.append((error, handler))
-        _add_handler(self._app, error, handler)
+        add_handler(self._current()[0], error, handler)
 
     @property
     def routes(self) -> list[Any]:
         """Routes of the current application; Serve labels its metrics with them."""
-        return list(getattr(self._app, "routes", []))
+        return list(getattr(self._current()[0], "routes", []))
 
     @property
     def router(self) -> Any:
         """Router of the current application, as Serve looks for it."""
-        return getattr(self._app, "router", self)
+        return getattr(self._current()[0], "router", self)
 
 
 def request_id(scope: Message) -> str:
@@ -159,7 +152,7 @@ def request_id(scope: Message) -> str:
     return ""
 
 
-def _add_handler(app: Any, error: Any, handler: Any) -> None:
+def add_handler(app: Any, error: Any, handler: Any) -> None:
     known = getattr(app, "exception_handlers", {})
     if hasattr(app, "add_exception_handler") and error not in known:
         app.middleware_stack = None  # it is built at the first request; a handler must come before

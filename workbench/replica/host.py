@@ -7,36 +7,110 @@ code behind them be exchanged while the replica lives.
 
 from __future__ import annotations
 
+import asyncio
 import functools
+import gc
 import inspect
 from contextlib import aclosing
 from typing import Any
 
-from . import package as packages
-from .apps import class_based, from_object, standalone
-from .asgi import Ingress, request_id
+from ray import cloudpickle, serve
+
+from . import live as lives
+from .asgi import Ingress, add_handler, request_id
 from .failures import Failures
+from .link import Link, find_store
+from .live import Live, Place
 from .package import Package
+from .store import LEAVE
 
 CALL = "workbench_call"  # name under which a handle reaches an ingress's own __call__
+OURS = ("_live", "_failures", "_asgi_app", "_staged", "_before", "_handlers", "_place", "_loop")
 
 
 class Host:
     """Runs one deployment's code.
 
     Args:
-        package: the code and what it needs.
+        package: the code and what it needs, as Serve knows it; the store may have newer code.
         children: handles of the deployments that it calls, in the order of their numbers.
     """
 
     async def __init__(  # type: ignore[misc]  # Serve awaits it
         self, package: Package, children: list[Any]
     ) -> None:
-        self._package = package
-        self._failures = Failures()
-        packages.settle(package)
-        target, args, kwargs = packages.load(package.code, children)
-        self._target = await _construct(target, args, kwargs, package.kind)
+        self._failures, self._handlers = Failures(), []
+        self._place = Place(children, self._add_handlers)
+        self._loop = asyncio.get_running_loop()
+        self._staged: tuple[bytes, Live] | None = None
+        self._before: Live | None = None
+        self._blob = b""
+        key = (package.app, package.deployment, package.version)
+        store = find_store()
+        if store is not None:
+            self._blob = await store.newest.remote(key, package.revision)
+        first = cloudpickle.loads(self._blob) if self._blob else package
+        self._live = await lives.made(first, self._place)
+        replica = serve.get_replica_context().replica_id.unique_id
+        seen = await self._enter(store, key, replica) if store is not None else 0
+        Link(key, replica, self._held, self._prepare, self._exchange, self._undo, seen).start()
+
+    async def _enter(self, store: Any, key: Any, replica: str) -> int:
+        """Tell the store that this replica is ready, taking what has become newer meanwhile."""
+        while True:
+            newer, seen = await store.enter.remote(key, replica, self._held())
+            if seen == LEAVE:
+                raise RuntimeError("the code that this replica started with was undone meanwhile")
+            if not newer:
+                return int(seen)
+            self._live = await lives.following(self._live, cloudpickle.loads(newer), self._place)
+            self._blob = newer
+
+    def _held(self) -> tuple[int, dict[str, Any], bytes]:
+        package = self._live.package
+        return package.revision, package.digests, self._blob
+
+    def _prepare(self, blob: bytes) -> None:
+        """Load new code beside what runs. Called by the link's thread."""
+        self._staged, self._before = None, None
+        package = cloudpickle.loads(blob)
+        following = lives.following(self._live, package, self._place)
+        self._staged = blob, _finished(following)
+
+    def _exchange(self, blob: bytes) -> None:
+        """Make new code the current one. Called by the link's thread."""
+        if self._staged is None or self._staged[0] != blob:
+            self._prepare(blob)
+        assert self._staged is not None
+        before, (_, new) = self._live, self._staged
+        if new.package.user_config != before.package.user_config:
+            self._configure(new, before)
+        lives.hand_globals_over(before, new)
+        self._live, self._before, self._staged, self._blob = new, before, None, blob
+        if lives.drops_data(before, new):
+            gc.unfreeze()  # Serve froze what the first revision holds, which may be weights
+
+    def _configure(self, new: Live, before: Live) -> None:
+        try:
+            self._on_the_loop(lives.reconfigured(new))
+        except BaseException:
+            if before.package.user_config is not None:
+                self._on_the_loop(lives.reconfigured(before))
+            raise
+
+    def _on_the_loop(self, work: Any) -> None:
+        asyncio.run_coroutine_threadsafe(work, self._loop).result()
+
+    def _undo(self) -> None:
+        """Go back to what ran before the last exchange. Called by the link's thread."""
+        self._staged = None
+        if self._before is not None:
+            lives.hand_globals_over(self._live, self._before)
+            self._live, self._before = self._before, None
+
+    def _add_handlers(self, app: Any) -> None:
+        for known, handler in self._handlers:
+            add_handler(app, known, handler)
 
     def __getattr__(self, name: str) -> Any:
         """Hand out a trampoline for each method of the user's object.
@@ -44,19 +118,20 @@ class Host:
         Raises:
             AttributeError: it has no such method.
         """
-        if name in ("_target", "_package", "_failures", "_asgi_app"):
+        if name in OURS:
             raise AttributeError(name)
         method = self._method(name)
         if not callable(method):
-            raise AttributeError(f"{self._package.deployment!r} has no method {name!r}")
+            raise AttributeError(f"{self._live.package.deployment!r} has no method {name!r}")
         return self._trampoline(name, method)
 
     def _method(self, name: str) -> Any:
-        if not inspect.isroutine(self._target):
-            return getattr(self._target, "__call__" if name == CALL else name)
+        target = self._live.target
+        if not inspect.isroutine(target):
+            return getattr(target, "__call__" if name == CALL else name)
         if name not in ("__call__", CALL):
             raise AttributeError(name)  # or Serve would take the function for its hooks
-        return self._target
+        return target
 
     def _trampoline(self, name: str, method: Any) -> Any:
         if inspect.isasyncgenfunction(method):
@@ -96,6 +171,9 @@ class Host:
         if isinstance(scope, dict):
             self._failures.record(request_id(scope), error)
 
+    def reconfigure(self, user_config: Any) -> None:
+        """Not for users: their configuration comes with the code."""
+
     async def workbench_speaks_asgi(self) -> bool:
         """Whether Serve's `__call__` of this replica is the ASGI entry; for the notebook."""
         return hasattr(self, "_asgi_app")
@@ -117,29 +195,15 @@ class CallableHost(Host):
 class IngressHost(Host):
     """A host that shows an ASGI application. Wrap it with `serve.ingress()`."""
 
-    async def __serve_build_asgi_app__(self) -> Ingress:
+    def __serve_build_asgi_app__(self) -> Ingress:
         """Serve calls this once, after the constructor."""
-        self._ingress = Ingress(self._failures)
-        await self._ingress.show(await self._inner_app())
-        return self._ingress
+        return Ingress(self._failures, self._shown, self._handlers)
 
-    async def _inner_app(self) -> Any:
-        kind, target = self._package.kind, self._target
-        if kind == packages.OBJECT:
-            return from_object(target, self._package.deployment)
-        if kind == packages.ASGI_APP:
-            return standalone(target)
-        if hasattr(target, "_asgi_app"):
-            return class_based(target.app, target)
-        built = target.__serve_build_asgi_app__()
-        return class_based(await built if inspect.isawaitable(built) else built, target)
+    def _shown(self) -> Any:
+        live = self._live
+        return live.asgi, live.lifespan
 
 
-async def _construct(target: Any, args: Any, kwargs: Any, kind: str) -> Any:
-    if not inspect.isclass(target) or kind == packages.ASGI_APP:
-        return target
-    instance = target.__new__(target)
-    outcome = target.__init__(instance, *args, **kwargs)
-    if inspect.isawaitable(outcome):
-        await outcome
-    return instance
+def _finished(work: Any) -> Any:
+    """The outcome of a coroutine, run in a thread that has no event loop."""
+    return asyncio.run(work)

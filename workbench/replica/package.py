@@ -15,6 +15,7 @@ import sys
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from types import FunctionType
 from typing import Any
 
 from ray import cloudpickle
@@ -35,7 +36,11 @@ class Package:
         deployment: deployment name.
         revision: number of the revision.
         kind: PLAIN, ASGI_CLASS, ASGI_APP or OBJECT.
-        code: pickled (callable, args, kwargs); the deployments it calls stand in it by number.
+        code: pickled (callable, ASGI application or None, args, kwargs); the deployments that it
+            calls stand in it by number.
+        version: name of the processes that it belongs to; Serve starts new ones for a new name.
+        digests: digests by name of its parts: "code", "state", "variables", "queues".
+        user_config: what `reconfigure` is called with, or None.
         sources: text of each notebook cell by the file name that its code carries.
         folder: working directory of the notebook's process.
         import_paths: folders of `sys.path` that are the user's own.
@@ -46,17 +51,28 @@ class Package:
     revision: int
     kind: str
     code: bytes
+    version: str = ""
+    digests: dict[str, dict[str, str]] = field(default_factory=dict)
+    user_config: Any = None
     sources: dict[str, str] = field(default_factory=dict)
     folder: str = ""
     import_paths: tuple[str, ...] = ()
 
 
-def dump(parts: Any, child_number: Callable[[Any], int | None]) -> bytes:
+def dump(
+    parts: Any,
+    child_number: Callable[[Any], int | None],
+    globals_of: Callable[[Any], dict[str, Any]] = lambda function: function.__globals__,
+    class_id: Callable[[type], str] = lambda cls: "",
+) -> bytes:
     """Pickle by value what a deployment is made of.
 
     Args:
-        parts: (callable, args, kwargs).
+        parts: (callable, ASGI application or None, args, kwargs).
         child_number: number of an object that is another deployment, else None.
+        globals_of: the globals that a function shall find where it runs.
+        class_id: name for a class that is pickled by value, the same for equal classes, so that a
+            replica which has an equal one goes on using that; "" leaves it to cloudpickle.
 
     Returns:
         The pickle; deployments stand in it as persistent ids.
@@ -69,11 +85,40 @@ def dump(parts: Any, child_number: Callable[[Any], int | None]) -> bytes:
         def reducer_override(self, obj: Any) -> Any:
             if type(obj) is type(threading.Lock()):
                 return threading.Lock, ()  # a lock guards one process; FastAPI's routers hold some
-            return super().reducer_override(obj)
+            if isinstance(obj, FunctionType) and globals_of(obj) is not obj.__globals__:
+                obj = with_globals(obj, globals_of(obj))
+                twins.append(obj)
+            reduced = super().reducer_override(obj)
+            if isinstance(obj, type) and isinstance(reduced, tuple) and class_id(obj):
+                return _identified(reduced, class_id(obj))
+            return reduced
 
+    twins: list[FunctionType] = []  # alive while pickling, since ids are remembered
     with io.BytesIO() as file:
         Pickler(file).dump(parts)
         return file.getvalue()
+
+
+# Where cloudpickle's makers of classes take the name of the class, by the maker's name.
+ID_AT = {"_make_skeleton_class": 4, "_make_skeleton_enum": 5}
+
+
+def _identified(reduced: tuple[Any, ...], name: str) -> tuple[Any, ...]:
+    make, args, *rest = reduced
+    at = ID_AT.get(make.__name__)
+    return reduced if at is None else (make, (*args[:at], name, *args[at + 1 :]), *rest)
+
+
+def with_globals(function: FunctionType, names: dict[str, Any]) -> FunctionType:
+    """The same function, looking its globals up in another dictionary."""
+    made = FunctionType(
+        function.__code__, names, function.__name__, function.__defaults__, function.__closure__
+    )
+    made.__kwdefaults__ = function.__kwdefaults__
+    made.__dict__.update(function.__dict__)
+    for name in ("__module__", "__qualname__", "__doc__", "__annotations__"):
+        setattr(made, name, getattr(function, name))
+    return made
 
 
 def culprits(target: Any, name: str) -> tuple[str, ...]:
@@ -84,24 +129,45 @@ def culprits(target: Any, name: str) -> tuple[str, ...]:
     return ()
 
 
-def load(code: bytes, children: Sequence[Any]) -> Any:
+def load(code: bytes, children: Sequence[Any], known: dict[str, type]) -> Any:
     """Unpickle what `dump` made.
 
     Args:
         code: the pickle.
         children: what stands for each deployment that is called, in the order of their numbers.
+        known: classes that this process has, by the names that `dump` gave them; new ones are
+            added. One that is known is used as it is: its variables may have changed meanwhile.
 
     Returns:
-        (callable, args, kwargs).
+        (callable, ASGI application or None, args, kwargs).
 
     Raises:
         RuntimeError: a package that the code needs is not installed where the replica runs.
     """
+    settled: set[type] = set()
 
     class Unpickler(cloudpickle.pickle.Unpickler):  # type: ignore[misc]  # as above
         def persistent_load(self, pid: Any) -> Any:
             return children[pid]
 
+        def find_class(self, module: str, name: str) -> Any:
+            found = super().find_class(module, name)
+            if not module.endswith("cloudpickle"):
+                return found
+            if name == "_class_setstate":
+                return lambda cls, state: cls if cls in settled else found(cls, state)
+            return make(found, ID_AT[name]) if name in ID_AT else found
+
+    def make(maker: Callable[..., Any], at: int) -> Callable[..., Any]:
+        def made(*args: Any) -> Any:
+            cls = maker(*args)
+            if known.setdefault(str(args[at]), cls) is cls and args[at] in before:
+                settled.add(cls)
+            return cls
+
+        return made
+
+    before = set(known)
     try:
         return Unpickler(io.BytesIO(code)).load()
     except ModuleNotFoundError as missing:

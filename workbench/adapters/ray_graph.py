@@ -1,0 +1,291 @@
+"""The notebook's objects as a graph of deployments, pickled and fingerprinted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from ray import serve
+
+from workbench.core import targets
+from workbench.core.fingerprint import Fingerprint, Parts, fingerprint, functions_in
+from workbench.core.graph import Graph, Node, kebab, need_of
+from workbench.core.references import outer_names
+from workbench.core.units import Units, closure_digest
+from workbench.errors import PlanError
+from workbench.replica import apps
+from workbench.replica import package as packages
+
+from . import cells, modules
+from .ray_serve import (
+    autoscaling,
+    bound,
+    chosen,
+    ingress_parts,
+    is_ingress_class,
+    options_of,
+    uses_multiplexing,
+)
+
+LIVE_BY_US = "user_config"  # an option that we hand to replicas ourselves
+
+
+def graph_of(target: Any, options: Mapping[str, Any]) -> Graph:
+    """Find the deployments that a target consists of.
+
+    Args:
+        target: what the user wants to deploy; see `core.targets.KINDS`.
+        options: options of `serve.deployment` for a target that is no Serve deployment yet.
+
+    Returns:
+        The graph, each deployment pickled.
+
+    Raises:
+        PlanError: the target is of no known kind, cannot be pickled, or calls itself.
+    """
+    application, kind = _application(target, options)
+    return _Walk(target, kind).graph(application)
+
+
+def target_name(target: Any) -> str:
+    """The application name that a target suggests, in kebab case."""
+    if isinstance(target, serve.Application):
+        target = bound(target)
+    if isinstance(target, serve.Deployment):
+        return kebab(target.name)
+    return targets.suggested_name(target)
+
+
+def _application(target: Any, options: Mapping[str, Any]) -> tuple[Any, str]:
+    """The target as a bound application, and the kind of its ingress."""
+    if isinstance(target, serve.Application | serve.Deployment):
+        if options:
+            raise PlanError(
+                f"{', '.join(options)}: options of a Serve deployment stand in its decorator",
+                "write @serve.deployment(...) or MyDeployment.options(...).bind(...)",
+            )
+        application = target if isinstance(target, serve.Application) else target.bind()
+        return application, _serve_kind(bound(application))
+    kind = _kind(target)
+    name = targets.python_name(target)
+    try:
+        deployment = serve.deployment(**options)(_Stand) if options else serve.deployment(_Stand)
+    except (TypeError, ValueError) as error:
+        raise PlanError(f"options {dict(options)}: {error}", "see ray.serve.deployment") from error
+    return deployment.options(name=name).bind(), kind
+
+
+class _Stand:
+    """Carries the options of a target that is no Serve deployment."""
+
+
+def _serve_kind(deployment: Any) -> str:
+    wrapped = is_ingress_class(deployment.func_or_class)
+    return packages.ASGI_CLASS if wrapped else packages.PLAIN
+
+
+def _kind(target: Any) -> str:
+    if targets.is_asgi(target):
+        return packages.ASGI_APP
+    if is_ingress_class(target):
+        return packages.ASGI_CLASS
+    targets.check_deployable(target)
+    targets.resolve_annotations(target)
+    return packages.OBJECT
+
+
+class _Walk:
+    """One walk over a graph of bound applications, callees first."""
+
+    def __init__(self, target: Any, ingress_kind: str) -> None:
+        self._target, self._ingress_kind = target, ingress_kind
+        self._nodes: dict[int, Node] = {}
+        self._open: list[Any] = []
+
+    def graph(self, application: Any) -> Graph:
+        self._visit(application, self._ingress_kind)
+        return Graph(tuple(self._nodes.values()))
+
+    def _visit(self, application: Any, kind: str) -> Node:
+        if id(application) in self._nodes:
+            return self._nodes[id(application)]
+        deployment = bound(application)
+        if any(application is each for each in self._open):
+            raise PlanError(
+                f"{deployment.name!r} is bound to itself", "break the circle of .bind()"
+            )
+        self._open.append(application)
+        children = _children(deployment)
+        called = [self._visit(each, _serve_kind(bound(each))) for each in children]
+        self._open.pop()
+        node = self._node(deployment, kind, children, tuple(each.name for each in called))
+        self._nodes[id(application)] = node
+        return node
+
+    def _node(
+        self, deployment: Any, kind: str, children: list[Any], called: tuple[str, ...]
+    ) -> Node:
+        target, args, kwargs = self._parts(deployment)
+        name = self._unique(deployment.name)
+        adjusts = autoscaling(deployment)
+        own, app = ingress_parts(target) if kind == packages.ASGI_CLASS else (target, None)
+        code = _Code(own, app, args, kwargs, dict(zip(map(id, children), called, strict=True)))
+        options = {each: _shown(deployment, each) for each in sorted(chosen(deployment))}
+        return Node(
+            name=name,
+            kind=kind,
+            callable_name=targets.python_name(target),
+            code=code.pickled(deployment.name),
+            children=called,
+            sources=cells.sources_of(own, app, *args, *kwargs.values()),
+            replicas=_fewest(adjusts) if adjusts else deployment.num_replicas,
+            autoscaling=adjusts is not None,
+            surges="max_surge_percent" not in chosen(deployment),
+            need=need_of(deployment.ray_actor_options or {}),
+            deployment=deployment.options(func_or_class=_Stand),
+            fingerprint=code.fingerprint(kind, deployment),
+            user_config=deployment.user_config,
+            options=options,
+            source=cells.source_of(target),
+            multiplexes=uses_multiplexing(own),
+        )
+
+    def _parts(self, deployment: Any) -> tuple[Any, tuple[Any, ...], dict[str, Any]]:
+        if deployment.func_or_class is _Stand:
+            return self._target, (), {}
+        return deployment.func_or_class, *_arguments(deployment)
+
+    def _unique(self, name: str) -> str:
+        taken = {node.name for node in self._nodes.values()}
+        candidates = [name, *(f"{name}_{n}" for n in range(1, len(taken) + 1))]
+        return next(each for each in candidates if each not in taken)
+
+
+class _Code:
+    """The objects of one deployment: pickled, and fingerprinted.
+
+    Args:
+        target: the user's class, function, application or instance.
+        app: the application of a class wrapped by `@serve.ingress`, or None.
+        args: positional arguments of the constructor.
+        kwargs: keyword arguments of the constructor.
+        children: names of the deployments that are called, by id of their bound application.
+    """
+
+    def __init__(
+        self,
+        target: Any,
+        app: Any,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        children: dict[int, str],
+    ) -> None:
+        if hasattr(app, "router"):
+            apps.drop_stale(app, target)
+        self._target, self._app, self._args, self._kwargs = target, app, args, kwargs
+        self._children = children
+        self._home = _home(target)
+        self._units = Units(self._special, modules.digest, self._globals_of)
+
+    def pickled(self, name: str) -> bytes:
+        """Everything by value; deployments that are called stand in it by number.
+
+        Raises:
+            PlanError: something cannot be pickled; it is named.
+        """
+        numbers = {key: number for number, key in enumerate(self._children)}
+        parts = (self._target, self._app, self._args, self._kwargs)
+        return _dumped(
+            parts, lambda o: numbers.get(id(o)), name, self._globals_of, self._class_id
+        )
+
+    def fingerprint(self, kind: str, deployment: Any) -> Fingerprint:
+        """What it is made of, with its options."""
+        actor, light = options_of(deployment)
+        reconfigured = deployment.user_config is not None
+        parts = Parts(kind, self._target, self._app, self._args, self._kwargs, reconfigured)
+        return fingerprint(parts, self._units, actor, light)
+
+    def _special(self, thing: Any) -> str:
+        return self._children.get(id(thing), "") if isinstance(thing, serve.Application) else ""
+
+    def _class_id(self, cls: type) -> str:
+        if not self._units.by_value(cls):
+            return ""
+        return closure_digest([self._units.of(cls)])
+
+    def _globals_of(self, function: Any) -> dict[str, Any]:
+        """Globals of the place where the class stands, also for the copies that Ray made.
+
+        `@serve.ingress` freezes the application together with the globals of that moment; what
+        was defined after it, or again, would not be seen.
+        """
+        own: dict[str, Any] = function.__globals__
+        home = self._home
+        if home is None or own is home or own.get("__name__") != home.get("__name__"):
+            return own
+        return home if all(n in home for n in outer_names(function) if n in own) else own
+
+
+def _home(target: Any) -> dict[str, Any] | None:
+    if not isinstance(target, type):
+        return None
+    for base in target.__mro__:
+        for member in vars(base).values():
+            for function in functions_in(member):
+                if function.__module__ == target.__module__:
+                    return function.__globals__
+    return None
+
+
+def _shown(deployment: Any, option: str) -> Any:
+    """An option's value for the history: as it is where JSON can hold it, else its text."""
+    actor, light = options_of(deployment)
+    value = {**actor, **light}.get(option, getattr(deployment, option, None))
+    return value if isinstance(value, str | int | float | bool | dict | list | None) else str(value)
+
+
+def _fewest(options: Any) -> int:
+    return int(max(options.min_replicas, options.initial_replicas or 0))
+
+
+def _arguments(deployment: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    return tuple(deployment.init_args or ()), dict(deployment.init_kwargs or {})
+
+
+def _children(deployment: Any) -> list[Any]:
+    found: list[Any] = []
+
+    def collect(obj: Any) -> int | None:
+        if not isinstance(obj, serve.Application):
+            return None
+        if not any(obj is each for each in found):
+            found.append(obj)
+        return 0
+
+    _dumped(_arguments(deployment), collect, deployment.name)
+    return found
+
+
+def _dumped(parts: Any, number: Callable[[Any], int | None], name: str, *hooks: Any) -> bytes:
+    try:
+        return packages.dump(parts, number, *hooks)
+    except Exception as error:  # pickling runs code of the user's objects: anything may come
+        raise PlanError(_unpicklable(parts, name, error), UNPICKLABLE_ADVICE) from error
+
+
+UNPICKLABLE_ADVICE) from error
+
+
+UNPICKLABLE_ADVICE = (
+    "make it in the constructor (or the lifespan) of the deployment, where the replica runs, "
+    "or import it from a module"
+)
+
+
+def _unpicklable(parts: Any, name: str, error: Exception) -> str:
+    for found in packages.culprits(parts[0], name):
+        where = cells.line_using(parts[0], found)
+        if where:
+            return f"{name!r} cannot be sent to a replica: {found!r}, used in {where}: {error}"
+    return f"{name!r} cannot be sent to a replica: {error}"

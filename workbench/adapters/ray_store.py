@@ -1,0 +1,124 @@
+"""The store of the newest code, as the notebook's process uses it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import ray
+from ray import cloudpickle
+
+from workbench.core.fingerprint import Fingerprint
+from workbench.errors import ClusterError
+from workbench.replica.link import find_store
+from workbench.replica.package import Package
+from workbench.replica.store import NAME, NAMESPACE, Store
+
+from .ray_serve import pickled
+
+ANSWER_S = 10.0
+Answers = tuple[list[str], dict[str, str]]
+
+
+@dataclass(frozen=True)
+class Generation:
+    """The newest code of one deployment.
+
+    Attributes:
+        version: name of the generation of processes that runs it.
+        revision: number of the revision that it belongs to.
+        fingerprint: what it is made of.
+    """
+
+    version: str
+    revision: int
+    fingerprint: Fingerprint
+
+
+class CodeStore:
+    """Talks to the store's actor; starts it on a cluster that has none."""
+
+    def __init__(self) -> None:
+        self._actor = find_store() or _started()
+
+    def committed(self, app: str) -> dict[str, Generation]:
+        """The newest code of each deployment; empty when the store knows nothing of it."""
+        found = self._ask("committed", app)
+        return {
+            deployment: Generation(version, revision, Fingerprint(**digests["fingerprint"]))
+            for deployment, (version, revision, digests) in found.items()
+            if "fingerprint" in digests
+        }
+
+    def settle(self, app: str, shipped: Mapping[str, Package]) -> None:
+        """From now on this code serves."""
+        generations = {name: (p.version, p.revision, p.digests) for name, p in shipped.items()}
+        self._ask("settle", app, generations)
+
+    def forget(self, app: str) -> None:
+        """The application was deleted."""
+        self._ask("settle", app, {})
+
+    def prepare(self, app: str, packages: Mapping[str, Package], wait_s: float) -> Answers:
+        """Have every replica prepare new code.
+
+        Args:
+            app: application name.
+            packages: new code by deployment, callees before callers.
+            wait_s: seconds to wait for answers.
+
+        Returns:
+            Replicas that have not answered yet, and errors by replica.
+        """
+        blobs = {
+            (app, name, p.version): (pickled(p), p.revision, p.digests)
+            for name, p in packages.items()
+        }
+        return self._ask("prepare", app, blobs, wait_s)
+
+    def exchange(self, app: str, wait_s: float) -> Answers:
+        """Have every replica exchange its code for what it prepared."""
+        return self._ask("exchange", app, wait_s)
+
+    def answers(self, app: str, wait_s: float) -> Answers:
+        """Wait on for answers."""
+        return self._ask("answers", app, wait_s)
+
+    def drop(self, app: str, replicas: list[str]) -> None:
+        """These replicas are gone."""
+        self._ask("drop", app, replicas)
+
+    def cancel(self, app: str) -> None:
+        """Give the change up; what was exchanged is exchanged back."""
+        self._ask("cancel", app)
+
+    def finish(self, app: str) -> None:
+        """The change is complete."""
+        self._ask("finish", app)
+
+    def _ask(self, method: str, *args: Any) -> Any:
+        reply = getattr(self._actor, method).remote(*args)
+        try:
+            return ray.get(reply, timeout=ANSWER_S)
+        except ray.exceptions.RayTaskError:
+            raise  # our own mistake: show it
+        except ray.exceptions.RayError as error:
+            raise ClusterError(
+                f"the store of the newest code does not answer: {type(error).__name__}",
+                "run the cell again; if that does not help: workbench.stop()",
+            ) from error
+
+
+def _started() -> Any:
+    plain = cloudpickle.loads(cloudpickle.dumps(Store))  # by value: its node may lack workbench
+    options = {
+        "name": NAME,
+        "namespace": NAMESPACE,
+        "lifetime": "detached",
+        "get_if_exists": True,
+        "num_cpus": 0,
+        "max_restarts": -1,
+        "max_concurrency": 10_000,  # each replica waits in one call
+    }
+    return ray.remote(plain).options(**options).remote()

@@ -1,0 +1,237 @@
+"""A deployment's code, alive in this process: made from its constructor, or taking over.
+
+What takes over shares the state of what it follows: the same attributes, the same class variables
+and globals where the notebook did not change them. Requests that began before keep the old object,
+with its own methods.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from types import FunctionType, ModuleType
+from typing import Any
+
+from . import package as packages
+from .apps import class_based, from_object, standalone, walk
+from .asgi import Lifespan
+from .package import Package
+
+
+@dataclass(eq=False)
+class Live:
+    """One revision of a deployment in this process.
+
+    Attributes:
+        package: the code and what it needs.
+        target: the user's object, function or application.
+        cls: the user's class, or None.
+        asgi: the application that answers HTTP, or None.
+        lifespan: the start-up that the application went through, or None.
+        declared: batch size and wait of each batched method as its decorator says.
+    """
+
+    package: Package
+    target: Any
+    cls: Any = None
+    asgi: Any = None
+    lifespan: Lifespan | None = None
+    declared: dict[str, tuple[Any, Any]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Place:
+    """What a process has for the code that comes to it.
+
+    Attributes:
+        children: handles of the deployments that it calls.
+        prepare: called with each application before it is used.
+        known: classes by the names that they were shipped under.
+    """
+
+    children: Sequence[Any]
+    prepare: Callable[[Any], None]
+    known: dict[str, type] = field(default_factory=dict)
+
+
+async def made(package: Package, place: Place) -> Live:
+    """Bring a package to life: run its constructor and its application's start-up.
+
+    Args:
+        package: the code.
+        place: what this process has for it.
+
+    Raises:
+        Exception: whatever the user's code raises.
+    """
+    packages.settle(package)
+    target, app, args, kwargs = packages.load(package.code, place.children, place.known)
+    live = Live(package, target)
+    if inspect.isclass(target) and package.kind != packages.ASGI_APP:
+        live.cls, live.declared = target, _declared(target)
+        live.target = await _constructed(target, args, kwargs)
+    if package.user_config is not None:
+        await _reconfigured(live.target, package.user_config)
+    if package.kind != packages.PLAIN:
+        live.asgi = await _application(live, app)
+        place.prepare(live.asgi)
+        live.lifespan = Lifespan(live.asgi)
+        await live.lifespan.startup()
+        _build(live.asgi)
+    return live
+
+
+async def following(old: Live, package: Package, place: Place) -> Live:
+    """Bring a package to life on the state of what runs; what runs is left as it is.
+
+    Args:
+        old: what runs.
+        package: the code that is to follow.
+        place: what this process has for it.
+
+    Raises:
+        Exception: the code cannot be loaded, or its application cannot be built.
+    """
+    packages.settle(package)
+    target, app, _, _ = packages.load(package.code, place.children, place.known)
+    new = Live(package, target, lifespan=old.lifespan)
+    if inspect.isclass(target) and package.kind != packages.ASGI_APP:
+        new.cls, new.declared = target, _declared(target)
+        new.target = object.__new__(target)
+        object.__setattr__(new.target, "__dict__", old.target.__dict__)  # one state, two codes
+        _hand_class_over(old, new)
+    if package.kind != packages.PLAIN:
+        new.asgi = await _application(new, app)
+        if hasattr(old.asgi, "state") and hasattr(new.asgi, "state"):
+            new.asgi.state = old.asgi.state
+        place.prepare(new.asgi)
+        _build(new.asgi)
+    hand_globals_over(old, new)
+    return new
+
+
+def hand_globals_over(old: Live, new: Live) -> None:
+    """Give `new` the global variables of `old` that the notebook did not change."""
+    before, after = old.package.digests["variables"], new.package.digests["variables"]
+    theirs, ours = _globals(old), _globals(new)
+    for key, digest in after.items():
+        module, _, name = key.rpartition(":")
+        known = theirs.get(module, {})
+        if before.get(key) == digest and name in known and module in ours:
+            ours[module][name] = known[name]
+
+
+def drops_data(old: Live, new: Live) -> bool:
+    """Whether data of the old revision, such as weights in a variable, is used no longer."""
+    before, after = old.package.digests["variables"], new.package.digests["variables"]
+    return any(after.get(name) != digest for name, digest in before.items())
+
+
+async def reconfigured(live: Live) -> None:
+    """Call the user's `reconfigure` with the package's configuration."""
+    await _reconfigured(live.target, live.package.user_config)
+
+
+async def _reconfigured(target: Any, user_config: Any) -> None:
+    method = getattr(target, "reconfigure", None)
+    if method is None:
+        raise ValueError("user_config is set, but there is no reconfigure(user_config) method")
+    outcome = method(user_config)
+    if inspect.isawaitable(outcome):
+        await outcome
+
+
+async def _constructed(cls: Any, args: Any, kwargs: Any) -> Any:
+    if not inspect.iscoroutinefunction(cls.__init__):
+        return cls(*args, **kwargs)
+    instance = cls.__new__(cls)
+    await cls.__init__(instance, *args, **kwargs)
+    return instance
+
+
+async def _application(live: Live, app: Any) -> Any:
+    kind, target = live.package.kind, live.target
+    if kind == packages.OBJECT:
+        return from_object(target, live.package.deployment)
+    if kind == packages.ASGI_APP:
+        return standalone(target)
+    if app is None:
+        app = target.__serve_build_asgi_app__()
+        app = await app if inspect.isawaitable(app) else app
+    elif inspect.isfunction(app):  # a builder, as Serve calls it: once per replica
+        app = app()
+    return class_based(app, target)
+
+
+def _build(app: Any) -> None:
+    """Build what Starlette would build at the first request, so that its errors come now."""
+    if hasattr(app, "build_middleware_stack"):
+        app.middleware_stack = app.build_middleware_stack()
+
+
+def _hand_class_over(old: Live, new: Live) -> None:
+    before, after = old.package.digests, new.package.digests
+    for base in new.cls.__mro__:
+        if base in old.cls.__mro__:
+            continue  # imported, or the same as before
+        for name, value in list(vars(base).items()):
+            here = inspect.getattr_static(old.cls, name, None)
+            if before["queues"].get(name, "") == after["queues"].get(name) and _batches(here):
+                setattr(base, name, here)  # nothing that it reaches differs: its queue goes on
+            elif _batches(value):
+                _hand_tuning_over(name, here, value, old, new)
+            elif _is_data(name, value) and before["code"].get(name) == after["code"].get(name):
+                setattr(base, name, here)
+
+
+def _hand_tuning_over(name: str, here: Any, there: Any, old: Live, new: Live) -> None:
+    if not _batches(here) or old.declared.get(name) != new.declared.get(name):
+        return
+    size, wait_s = _batching(here)
+    there.set_max_batch_size(size)
+    there.set_batch_wait_timeout_s(wait_s)
+
+
+def _declared(cls: Any) -> dict[str, tuple[Any, Any]]:
+    names = {name for base in cls.__mro__ for name in vars(base)}
+    found = {name: inspect.getattr_static(cls, name) for name in names}
+    return {name: _batching(member) for name, member in found.items() if _batches(member)}
+
+
+def _batches(member: Any) -> bool:
+    return hasattr(member, "set_max_batch_size")
+
+
+def _batching(member: Any) -> tuple[Any, Any]:
+    return member._get_max_batch_size(), member._get_batch_wait_timeout_s()  # Serve's; no public ones
+
+
+def _is_data(name: str, value: Any) -> bool:
+    code = (FunctionType, classmethod, staticmethod, property, type, ModuleType)
+    return not (name.startswith("__") or isinstance(value, code) or hasattr(value, "__get__"))
+
+
+def _globals(live: Live) -> dict[str, dict[str, Any]]:
+    """The dictionaries in which the code looks its globals up, by module."""
+    found: dict[str, dict[str, Any]] = {}
+    for function in _functions(live):
+        names = function.__globals__
+        found.setdefault(str(names.get("__name__")), names)
+    return found
+
+
+def _functions(live: Live) -> Iterator[FunctionType]:
+    candidates: list[Any] = [live.target]
+    for base in live.cls.__mro__[:-1] if live.cls is not None else ():
+        candidates += vars(base).values()
+    if live.asgi is not None and hasattr(live.asgi, "routes"):
+        candidates += [route.endpoint for _, route in walk(live.asgi)]
+    router = getattr(live.asgi, "router", None)
+    candidates.append(getattr(router, "lifespan_context", None))
+    for each in candidates:
+        function = inspect.unwrap(getattr(each, "__func__", each)) if callable(each) else each
+        if isinstance(function, property):
+            function = function.fget
+        if isinstance(function, FunctionType) and "site-packages" not in function.__code__.co_filename:
+            yield function

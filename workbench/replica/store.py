@@ -1,0 +1,251 @@
+"""One actor per cluster that knows the newest code of every deployment, and hands it out.
+
+Replicas wait here for new code, so that it reaches them within milliseconds and without taking a
+request's place; a replica that starts asks here whether the code that Serve started it with is
+still the newest. New code comes in two steps: every replica prepares it and says whether it can,
+then every replica exchanges it, callees before callers. Serve stays the only source of truth about
+which replicas run: the notebook's process names those that are gone.
+
+A cell is the code of one deployment for one generation of its processes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from typing import Any
+
+NAME, NAMESPACE = "workbench-store", "workbench"
+POLL_S = 20.0
+PATIENCE_S = 5.0
+Key = tuple[str, str, str]  # application, deployment, version
+Order = tuple[int, str, bytes]  # number, what to do, pickled package
+LEAVE = -1
+PREPARE, EXCHANGE, UNDO = "prepare", "exchange", "undo"
+
+
+@dataclass
+class Cell:
+    """The code of one deployment for one generation of its processes."""
+
+    revision: int
+    digests: dict[str, Any]
+    blob: bytes = b""
+    members: set[str] = field(default_factory=set)
+    order: Order = (0, "", b"")
+    changed: asyncio.Condition = field(default_factory=asyncio.Condition)
+
+
+@dataclass
+class Change:
+    """New code on its way to the replicas of one application."""
+
+    blobs: dict[Key, tuple[bytes, int, dict[str, Any]]]
+    before: dict[Key, tuple[bytes, int, dict[str, Any]]] = field(default_factory=dict)
+    pending: set[str] = field(default_factory=set)
+    errors: dict[str, str] = field(default_factory=dict)
+    heard: asyncio.Event = field(default_factory=asyncio.Event)
+    task: asyncio.Task[None] | None = None
+
+
+class Store:
+    """The actor. All methods are async, so that they interleave only where they wait."""
+
+    async def __init__(self) -> None:  # type: ignore[misc]  # Ray awaits it
+        self._cells: dict[Key, Cell] = {}
+        self._current: dict[str, dict[str, str]] = {}
+        self._changes: dict[str, Change] = {}
+
+    # --- what replicas ask ---
+
+    async def newest(self, key: Key, revision: int) -> bytes:
+        """Code that is newer than `revision`, or b""."""
+        cell = self._cells.get(key)
+        return cell.blob if cell is not None and cell.revision > revision else b""
+
+    async def enter(
+        self, key: Key, replica: str, held: tuple[int, dict[str, Any], bytes]
+    ) -> tuple[bytes, int]:
+        """A replica is ready with the code that it holds: revision, digests, package or b"".
+
+        Returns:
+            Newer code that it must take first, or b""; and the number of the last order, or
+            LEAVE when it must end.
+        """
+        revision, digests, blob = held
+        cell = self._cells.setdefault(key, Cell(revision, digests, blob))
+        if cell.revision < revision:
+            if cell.order[0]:
+                return b"", LEAVE  # what it holds was undone before it was ready
+            cell.revision, cell.digests, cell.blob = revision, digests, blob  # forgotten here
+        if cell.revision > revision:
+            return cell.blob, 0
+        cell.members.add(replica)
+        number, what, _ = cell.order
+        return b"", number if what != PREPARE else number - 1
+
+    async def remember(self, key: Key) -> None:
+        """A replica that had entered before says which generation it belongs to."""
+        app, deployment, version = key
+        self._current.setdefault(app, {}).setdefault(deployment, version)
+
+    async def next_order(self, key: Key, replica: str, after: int) -> Order | None:
+        """Wait for an order that is newer than number `after`; None when there is none yet."""
+        cell = self._cells.get(key)
+        if cell is None or replica not in cell.members:
+            return (-1, "enter", b"")
+        async with cell.changed:
+            try:
+                wait = cell.changed.wait_for(lambda: cell.order[0] > after)
+                await asyncio.wait_for(wait, POLL_S)
+            except asyncio.TimeoutError:
+                return None
+        return cell.order
+
+    async def report(self, key: Key, replica: str, error: str) -> None:
+        """A replica has done what the last order said, or says why not."""
+        change = self._changes.get(key[0])
+        if change is None:
+            return
+        change.pending.discard(replica)
+        if error:
+            change.errors[replica] = error
+        change.heard.set()
+
+    # --- what notebooks ask ---
+
+    async def committed(self, app: str) -> dict[str, tuple[str, int, dict[str, Any]]]:
+        """Version, revision and digests of each deployment's newest code."""
+        found = {}
+        for deployment, version in self._current.get(app, {}).items():
+            cell = self._cells.get((app, deployment, version))
+            if cell is not None:
+                found[deployment] = (version, cell.revision, cell.digests)
+        return found
+
+    async def settle(
+        self, app: str, generations: dict[str, tuple[str, int, dict[str, Any]]]
+    ) -> None:
+        """From now on these versions serve; others of the application are forgotten."""
+        self._current[app] = {d: version for d, (version, _, _) in generations.items()}
+        for deployment, (version, revision, digests) in generations.items():
+            cell = self._cells.setdefault((app, deployment, version), Cell(revision, digests))
+            if cell.revision <= revision:
+                cell.revision, cell.digests = revision, digests
+        for key in [k for k in self._cells if k[0] == app and self._is_old(k)]:
+            del self._cells[key]
+        if not generations:
+            self._current.pop(app, None)
+
+    def _is_old(self, key: Key) -> bool:
+        return self._current[key[0]].get(key[1]) != key[2]
+
+    async def prepare(
+        self, app: str, blobs: dict[Key, tuple[bytes, int, dict[str, Any]]], wait_s: float
+    ) -> tuple[list[str], dict[str, str]]:
+        """Have every replica of these cells prepare new code.
+
+        Args:
+            app: application name.
+            blobs: pickled package, revision and digests by cell, callees before callers.
+            wait_s: seconds to wait for answers.
+
+        Returns:
+            Replicas that have not answered yet, and errors by replica.
+        """
+        self._changes[app] = change = Change(blobs)
+        for key, (blob, _, _) in blobs.items():
+            await self._order(change, key, PREPARE, blob)
+        return await self.answers(app, wait_s)
+
+    async def exchange(self, app: str, wait_s: float) -> tuple[list[str], dict[str, str]]:
+        """Have every replica exchange its code for what it prepared; goes on without the caller."""
+        change = self._changes[app]
+        change.task = asyncio.create_task(self._exchange(change))
+        return await self.answers(app, wait_s)
+
+    async def _exchange(self, change: Change) -> None:
+        for key, (blob, revision, digests) in change.blobs.items():
+            cell = self._cells[key]
+            change.before[key] = cell.blob, cell.revision, cell.digests
+            cell.blob, cell.revision, cell.digests = blob, revision, digests
+            await self._order(change, key, EXCHANGE, blob)
+            await self._heard(change)
+            if change.errors:
+                await self._undo(change)
+                return
+
+    async def _undo(self, change: Change) -> None:
+        for key, (blob, revision, digests) in reversed(change.before.items()):
+            cell = self._cells[key]
+            cell.blob, cell.revision, cell.digests = blob, revision, digests
+            await self._order(change, key, UNDO, b"")
+            await self._heard(change)
+        change.before.clear()
+
+    async def answers(self, app: str, wait_s: float) -> tuple[list[str], dict[str, str]]:
+        """Wait until every replica has answered, but no longer than `wait_s` seconds.
+
+        Returns:
+            Replicas that have not answered yet (or "" while more is to come), and errors.
+        """
+        change = self._changes[app]
+        loop = asyncio.get_running_loop()
+        until = loop.time() + wait_s
+        while self._waits(change) and loop.time() < until:
+            change.heard.clear()
+            try:
+                await asyncio.wait_for(change.heard.wait(), max(until - loop.time(), 0.0))
+            except asyncio.TimeoutError:
+                break
+        waiting = sorted(change.pending)
+        return waiting or ([""] if self._waits(change) else []), dict(change.errors)
+
+    async def cancel(self, app: str) -> None:
+        """Give a change up: what was exchanged is exchanged back."""
+        change = self._changes.pop(app, None)
+        if change is None:
+            return
+        if change.task is not None:
+            await change.task
+        await self._undo(change)
+        for key in change.blobs:
+            await self._order(change, key, UNDO, b"")
+
+    async def finish(self, app: str) -> None:
+        """A change is complete."""
+        self._changes.pop(app, None)
+
+    async def drop(self, app: str, replicas: list[str]) -> None:
+        """These replicas are gone: nobody waits for them."""
+        for key, cell in self._cells.items():
+            if key[0] == app:
+                cell.members.difference_update(replicas)
+        change = self._changes.get(app)
+        if change is not None:
+            change.pending.difference_update(replicas)
+            change.heard.set()
+
+    def _waits(self, change: Change) -> bool:
+        return bool(change.pending) or (change.task is not None and not change.task.done())
+
+    async def _order(self, change: Change, key: Key, what: str, blob: bytes) -> None:
+        cell = self._cells.setdefault(key, Cell(0, {}))
+        change.pending |= cell.members
+        async with cell.changed:
+            cell.order = (cell.order[0] + 1, what, blob)
+            cell.changed.notify_all()
+
+    async def _heard(self, change: Change) -> None:
+        """Wait for the replicas; those that say nothing for long are not waited for."""
+        loop = asyncio.get_running_loop()
+        until = loop.time() + PATIENCE_S
+        while change.pending and loop.time() < until:
+            change.heard.clear()
+            try:
+                await asyncio.wait_for(change.heard.wait(), until - loop.time())
+            except asyncio.TimeoutError:
+                break
+            finally:
+                change.heard.set()  # for whoever waits for answers
+        change.pending.clear()
