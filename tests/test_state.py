@@ -1,4 +1,4 @@
-"""The state folder, the history, the processes and the models' cache."""
+"""The state folder, the processes and the models' cache."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 
 from workbench.adapters import models, processes, state
-from workbench.adapters.history import History
 from workbench.errors import ModelError, PlanError
 
 
@@ -47,24 +46,6 @@ def test_the_nearest_folder_is_used(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.chdir(tmp_path / "notebooks")
 
     assert state.folder() == tmp_path / ".workbench"
-
-
-def test_history_remembers_what_serves(tmp_path: Path) -> None:
-    """The newest revision that became healthy is the one to go back to."""
-    history = History(tmp_path / "h.sqlite")
-    for outcome in ("served", "failed", "served", "failed"):
-        number = history.begin("rag", "/rag", "note")
-        if outcome == "served":
-            history.served("rag", number, b"blob%d" % number, 1.0)
-        else:
-            history.failed("rag", number, "boom")
-
-    serving = history.serving("rag")
-    assert serving is not None
-    assert (serving.number, serving.application, serving.route_prefix) == (3, b"blob3", "/rag")
-    history.deleted("rag")
-    assert history.serving("rag") is None
-    assert history.begin("rag", "/rag", "") == 5
 
 
 def test_a_taken_port_is_named_with_its_owner() -> None:

@@ -6,6 +6,7 @@ import sys
 from typing import Any
 
 from workbench.core.plan import Plan
+from workbench.core.revision import Diff, Revisions
 from workbench.core.status import AppStatus
 from workbench.errors import WorkbenchError
 from workbench.runtime.app import App
@@ -37,6 +38,8 @@ def register() -> None:
     html.for_type(AppStatus, tables.status_table)
     html.for_type(Apps, tables.apps_table)
     html.for_type(Plan, tables.plan_table)
+    html.for_type(Revisions, tables.revisions_table)
+    html.for_type(Diff, tables.diff_html)
     html.for_type(App, _app_html)
     ip.set_custom_exc((WorkbenchError,), _show_error)
 

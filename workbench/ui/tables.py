@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from datetime import datetime
 from html import escape
 
 from workbench.core.cluster import ClusterFacts
 from workbench.core.plan import Plan
+from workbench.core.revision import DeploymentDiff, Diff, Revision, Revisions
 from workbench.core.status import AppStatus, DeploymentStatus, ProgressLine
 
 MARKS = {
@@ -16,7 +18,13 @@ MARKS = {
     "starting": "…",
     "waiting": "⏳",
     "failed": "✘",
+    "served": "✔",
+    "pending": "…",
+    "interrupted": "✘",
+    "deleted": "–",
 }
+COLOURS = {"+": "--jp-success-color1", "-": "--jp-error-color1"}
+PRE = "margin:0;white-space:pre-wrap"
 
 
 def cluster_table(facts: ClusterFacts) -> str:
@@ -62,6 +70,26 @@ def plan_table(plan: Plan) -> str:
     rows = [[escape(a.deployment), escape(a.kind), escape(a.reason)] for a in plan.actions]
     caption = f"Plan for {escape(plan.app)} at {escape(plan.route_prefix)}"
     return table(caption, ["deployment", "action", "why"], rows, raw=True)
+
+
+def revisions_table(revisions: Revisions) -> str:
+    """The history of one application, newest first."""
+    head = ["revision", "when", "outcome", "actions", "took", "kernel", "note"]
+    rows = [_revision_row(each, each.number == revisions.serving) for each in reversed(revisions)]
+    name = f" of {revisions[0].app}" if revisions else ""
+    return table(f"Revisions{name}", head, rows)
+
+
+def diff_html(diff: Diff) -> str:
+    """What differs between two revisions: unified diffs, coloured, with their signs."""
+    title = f"{escape(diff.app)}: revision {diff.a} → {diff.b}"
+    named = [f"added: {name}" for name in diff.added]
+    named += [f"removed: {name}" for name in diff.removed]
+    parts = [f"<div>{escape(line)}</div>" for line in named]
+    parts += [_deployment_diff(each) for each in diff.deployments]
+    body = "".join(parts) or "<div>no difference</div>"
+    colour = "color:var(--jp-content-font-color1)"
+    return f'<div style="{colour}"><div style="font-weight:600">{title}</div>{body}</div>'
 
 
 def progress_table(lines: Sequence[ProgressLine], caption: str = "Deploying") -> str:
@@ -115,5 +143,48 @@ def _deployment_row(each: DeploymentStatus) -> list[str]:
         mark(each.state),
         f"{each.replicas_running}/{each.replicas_target}",
         books,
-        f'<pre style="margin:0;white-space:pre-wrap">{escape(note)}</pre>' if note else "",
+        f'<pre style="{PRE}">{escape(note)}</pre>' if note else "",
     ]
+
+
+def _revision_row(each: Revision, serving: bool) -> list[str]:
+    note = escape(each.note)
+    if each.reason:
+        why = f'<summary>why</summary><pre style="{PRE}">{escape(each.reason)}</pre>'
+        note += f"<details>{why}</details>"
+    return [
+        str(each.number),
+        datetime.fromtimestamp(each.created_s).strftime("%Y-%m-%d %H:%M:%S"),
+        mark(each.outcome) + (", serving now" if serving else ""),
+        escape(each.actions),
+        "" if each.took_ms is None else f"{each.took_ms:.0f} ms",
+        escape(each.kernel),
+        note,
+    ]
+
+
+def _deployment_diff(each: DeploymentDiff) -> str:
+    hidden = f"<div>{escape(each.hidden)}</div>" if each.hidden else ""
+    return "".join(_coloured(lines) for lines in (each.source, each.options) if lines) + hidden
+
+
+def _coloured(lines: Sequence[str]) -> str:
+    """One unified diff; its first two lines are the names of the sides."""
+    head = "".join(_line(line, "font-weight:600") for line in lines[:2])
+    body = "".join(_line(line, _line_style(line)) for line in lines[2:])
+    style = f"{PRE};padding:4px 0;color:inherit;font-family:var(--jp-code-font-family)"
+    return f'<pre style="{style}">{head}{body}</pre>'
+
+
+def _line_style(line: str) -> str:
+    """A tint behind the theme's own text colour, so that it reads in light and dark alike."""
+    colour = COLOURS.get(line[:1])
+    if colour is None:
+        faint = ";color:var(--jp-content-font-color2)" if line.startswith("@@") else ""
+        return f"border-left:3px solid transparent{faint}"
+    tint = f"color-mix(in srgb, var({colour}) 22%, transparent)"
+    return f"border-left:3px solid var({colour});background:{tint}"
+
+
+def _line(line: str, style: str) -> str:
+    return f'<div style="padding-left:4px;{style}">{escape(line) or " "}</div>'
