@@ -44,6 +44,12 @@ def folder() -> str:
     return os.getcwd()
 
 
+def kernel() -> str:
+    """Who this is: "pid 4711, 05_rag.ipynb", or "pid 4711" where no notebook runs."""
+    notebook = os.environ.get("JPY_SESSION_NAME", "")
+    return ", ".join(filter(None, [f"pid {os.getpid()}", os.path.basename(notebook)]))
+
+
 def resolve(text: str) -> str:
     """Write `Cell In[3], line 7` for the file names that IPython gives to cells."""
     numbers = _cell_numbers()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any
 
 import ray
@@ -148,8 +149,6 @@ def package_of(node: Node, app: str, revision: int, version: str) -> Package:
         revision: number of the revision that the code belongs to.
         version: name of the generation of processes that is to run it.
     """
-    found = node.fingerprint
-    digests = {"code": found.code, "variables": found.variables, "queues": found.queues}
     return Package(
         app=app,
         deployment=node.name,
@@ -157,7 +156,7 @@ def package_of(node: Node, app: str, revision: int, version: str) -> Package:
         kind=node.kind,
         code=node.code,
         version=version,
-        digests={name: dict(part) for name, part in digests.items()},
+        digests=asdict(node.fingerprint),
         user_config=node.user_config,
         sources=node.sources,
         folder=cells.folder(),
@@ -170,12 +169,17 @@ def pickled(package: Package) -> bytes:
     return bytes(cloudpickle.dumps(package))
 
 
-def application_of(graph: Graph, shipped: Mapping[str, Package], surge: bool) -> Any:
+def application_of(
+    graph: Graph, shipped: Mapping[str, Package], stamps: Mapping[str, float], surge: bool
+) -> Any:
     """Build the Serve application that runs a graph inside hosts.
 
     Args:
         graph: what to run.
         shipped: package of each deployment; equal versions keep their processes.
+        stamps: shutdown timeout of each deployment in seconds. Serve takes up new code for the
+            replicas that it starts later only when some option differs; this one does, by
+            microseconds, and shows in Serve's details that it was taken up.
         surge: new replicas start before old ones stop.
 
     Returns:
@@ -184,22 +188,25 @@ def application_of(graph: Graph, shipped: Mapping[str, Package], surge: bool) ->
     built: dict[str, Any] = {}
     for node in graph.nodes:
         package = shipped[node.name]
-        hosted = _hosted(node, surge, package.revision)
+        hosted = _hosted(node, surge, stamps[node.name])
         children = [built[name] for name in node.children]
         built[node.name] = _pin(hosted, package.version).bind(package, children)
     return built[graph.ingress.name]
 
 
-def _hosted(node: Node, surge: bool, revision: int) -> Any:
+def stamp_of(node: Node, revision: int) -> float:
+    """The shutdown timeout in seconds that marks the options of a revision."""
+    wanted_s = node.options.get("graceful_shutdown_timeout_s", SHUTDOWN_TIMEOUT_S)
+    return float(round(wanted_s + revision * 1e-6, 6))
+
+
+def _hosted(node: Node, surge: bool, stamp: float) -> Any:
     ours: dict[str, Any] = {"max_surge_percent": 100 if surge else 0} if node.surges else {}
     if "graceful_shutdown_wait_loop_s" not in chosen(node.deployment):
         ours["graceful_shutdown_wait_loop_s"] = SHUTDOWN_WAIT_LOOP_S
-    # Serve looks at new code for later replicas only when an option differs; this one does, by
-    # microseconds.
-    wanted_s = node.options.get("graceful_shutdown_timeout_s", SHUTDOWN_TIMEOUT_S)
-    ours["graceful_shutdown_timeout_s"] = wanted_s + revision * 1e-6
+    ours |= {"graceful_shutdown_timeout_s": stamp, "user_config": None}
     cls = _host_class(node.kind, node.callable_name, node.multiplexes)
-    return node.deployment.options(func_or_class=cls, name=node.name, user_config=None, **ours)
+    return node.deployment.options(func_or_class=cls, name=node.name, **ours)
 
 
 @functools.lru_cache(maxsize=256)

@@ -46,9 +46,9 @@ class CodeStore:
         """The newest code of each deployment; empty when the store knows nothing of it."""
         found = self._ask("committed", app)
         return {
-            deployment: Generation(version, revision, Fingerprint(**digests["fingerprint"]))
+            deployment: Generation(version, revision, Fingerprint(**digests))
             for deployment, (version, revision, digests) in found.items()
-            if "fingerprint" in digests
+            if digests
         }
 
     def settle(self, app: str, shipped: Mapping[str, Package]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,8 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from workbench.errors import WorkbenchError
+
+from . import cells
 
 LOCK_TIMEOUT_S = 330.0
 
@@ -61,21 +63,36 @@ def forget(name: str) -> None:
 
 
 @contextmanager
-def lock(name: str) -> Iterator[None]:
+def lock(name: str, say: Callable[[str], None] = lambda text: None) -> Iterator[None]:
     """Hold a lock that other kernels of this state folder respect.
+
+    Args:
+        name: of the lock.
+        say: told who holds it, when it must be waited for.
 
     Raises:
         WorkbenchError: another kernel held it for too long.
     """
-    guard = FileLock(folder() / f"{name}.lock", timeout=LOCK_TIMEOUT_S, mode=0o600)
+    guard = FileLock(folder() / f"{name}.lock", mode=0o600)
+    holder = folder() / f"{name}.holder"
     try:
-        guard.acquire()
+        guard.acquire(timeout=0)
     except Timeout:
-        raise WorkbenchError(
-            f"another notebook has been holding {name!r} for {LOCK_TIMEOUT_S:g} s; "
-            "wait for it or interrupt its cell"
-        ) from None
+        who = holder.read_text() if holder.is_file() else "another notebook"
+        say(f"waiting for {who}, which holds {name!r}")
+        _wait(guard, name, who)
     try:
+        holder.write_text(cells.kernel())
         yield
     finally:
         guard.release()
+
+
+def _wait(guard: FileLock, name: str, who: str) -> None:
+    try:
+        guard.acquire(timeout=LOCK_TIMEOUT_S)
+    except Timeout:
+        raise WorkbenchError(
+            f"{who} has been holding {name!r} for {LOCK_TIMEOUT_S:g} s; "
+            "wait for it or interrupt its cell"
+        ) from None

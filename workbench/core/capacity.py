@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from .graph import Need, Node
@@ -23,14 +23,16 @@ class Room:
     largest: Mapping[str, float]
 
 
-def shortage(nodes: Iterable[Node], room: Room, live: Mapping[str, int], surge: bool) -> str:
+def shortage(
+    nodes: Iterable[Node], room: Room, live: Mapping[str, int], beside: Collection[str]
+) -> str:
     """Say what does not fit, or "".
 
     Args:
         nodes: deployments that are wanted.
         room: what the cluster has.
         live: replicas that run now by deployment name; their bookings are freed afterwards.
-        surge: whether one new replica of each live deployment must fit beside the old ones.
+        beside: names of those of which a new replica must fit beside the old ones.
 
     Returns:
         One line per resource that is short: what is needed, by whom, what there is.
@@ -40,7 +42,7 @@ def shortage(nodes: Iterable[Node], room: Room, live: Mapping[str, int], surge: 
     if any(lines):
         return "\n".join(line for line in lines if line)
     names = sorted({resource for node in nodes for resource, _ in node.need.items()})
-    return "\n".join(line for line in (_short(n, nodes, room, live, surge) for n in names) if line)
+    return "\n".join(line for line in (_short(n, nodes, room, live, beside) for n in names) if line)
 
 
 def _too_large(node: Node, room: Room) -> str:
@@ -54,13 +56,17 @@ def _too_large(node: Node, room: Room) -> str:
 
 
 def _short(
-    name: str, nodes: tuple[Node, ...], room: Room, live: Mapping[str, int], surge: bool
+    name: str,
+    nodes: tuple[Node, ...],
+    room: Room,
+    live: Mapping[str, int],
+    beside: Collection[str],
 ) -> str:
     parts, extra = [], 0.0
     for node in nodes:
         amount, have = dict(node.need.items()).get(name, 0.0), live.get(node.name, 0)
         more = max(node.replicas - have, 0)
-        if have and surge and node.surges:
+        if have and node.name in beside and node.surges:
             more = max(more, 1)
         if amount and more:
             parts.append(f"{node.name} {more} x {amount:g}")
@@ -68,9 +74,9 @@ def _short(
     free = room.free.get(name, 0.0)
     if extra <= free + 1e-9:
         return ""
-    beside = " beside what runs" if any(live.values()) else ""
+    where = " beside what runs" if any(live.values()) else ""
     return (
-        f"needs {extra:g} {name}{beside} ({', '.join(parts)}), "
+        f"needs {extra:g} {name}{where} ({', '.join(parts)}), "
         f"{free:g} of {room.total.get(name, 0.0):g} free"
     )
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from .references import hands_out, mentioned
-from .units import Unit, Units, closure_digest, members_of, reached
+from .units import Unit, Units, closure_digest, members_of, reached, short_hash
 
 # What runs while an object is made, besides what these mention.
 MAKING = (
@@ -52,6 +52,13 @@ class Fingerprint:
     variables: Mapping[str, str] = field(default_factory=dict)
     queues: Mapping[str, str] = field(default_factory=dict)
     fixed: str = ""
+
+    def summary(self) -> dict[str, str]:
+        """One digest per part, for the history."""
+        parts = {"code": self.code, "state": self.state, "actor": self.actor, "light": self.light}
+        return {
+            name: short_hash(sorted(part.items())) for name, part in parts.items()
+        }
 
 
 @dataclass(frozen=True)

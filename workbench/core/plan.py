@@ -12,7 +12,8 @@ from .fingerprint import Fingerprint
 KEEP, TUNE, SWAP, REPLACE, ADD, REMOVE = "keep", "tune", "swap", "replace", "add", "remove"
 MODES = ("auto", "swap", "replace")
 # Serve looks for these methods once, when a replica starts.
-HOOKS = ("__call__", "reconfigure", "check_health", "record_autoscaling_stats", "__del__")
+CONFIG = "user_config"  # it goes to the replicas with the code
+HOOKS = ("__call__", "reconfigure", "check_health", "record_autoscaling_stats")
 
 
 @dataclass(frozen=True)
@@ -23,13 +24,15 @@ class Action:
         deployment: deployment name.
         kind: keep, tune, swap, replace, add or remove.
         reason: why, in the user's words.
-        options: whether Serve must be told of changed options.
+        options: whether Serve must be told of it.
+        exchanges: whether new code or configuration goes to the live replicas.
     """
 
     deployment: str
     kind: str
     reason: str
     options: bool = False
+    exchanges: bool = False
 
     def __str__(self) -> str:
         return f"{self.deployment}: {self.kind} ({self.reason})"
@@ -85,7 +88,7 @@ def make_plan(
     if mode not in MODES:
         raise PlanError(f"mode={mode!r} is unknown", f"one of {', '.join(map(repr, MODES))}")
     actions = [_action(name, new, live, mode) for name, new in wanted.items()]
-    gone = [Action(name, REMOVE, "no longer in the graph") for name in live if name not in wanted]
+    gone = [Action(name, REMOVE, "no longer in the graph", True) for name in live if name not in wanted]
     refused = [each for each in (*actions, *gone) if each.kind in (REPLACE, ADD, REMOVE)]
     if mode == "swap" and refused:
         reasons = "; ".join(f"{a.deployment!r} needs {a.kind}: {a.reason}" for a in refused)
@@ -97,18 +100,19 @@ def _action(
     name: str, new: Fingerprint, live: Mapping[str, Fingerprint | None], mode: str
 ) -> Action:
     if name not in live:
-        return Action(name, ADD, "not running yet")
+        return Action(name, ADD, "not running yet", options=True)
     old = live[name]
     if mode == "replace":
-        return Action(name, REPLACE, "asked for by mode='replace'")
+        return Action(name, REPLACE, "asked for by mode='replace'", options=True)
     if old is None:
-        return Action(name, REPLACE, "what runs now is not known here")
+        return Action(name, REPLACE, "what runs now is not known here", options=True)
     return compare(name, old, new)
 
 
 def compare(name: str, old: Fingerprint, new: Fingerprint) -> Action:
     """What must happen to a deployment so that it becomes `new`."""
     tuned = changed(old.light, new.light)
+    for_serve = [each for each in tuned if each != CONFIG]
     forced = _needs_processes(old, new)
     if forced:
         return Action(name, REPLACE, forced, options=True)
@@ -119,11 +123,11 @@ def compare(name: str, old: Fingerprint, new: Fingerprint) -> Action:
         if unsound:
             return Action(name, REPLACE, f"{said} changed, and {unsound}", options=True)
         more = f"; {_listed(tuned)} too" if tuned else ""
-        return Action(
-            name, SWAP, f"{said} changed, what its state depends on did not{more}", bool(tuned)
-        )
+        reason = f"{said} changed, what its state depends on did not{more}"
+        return Action(name, SWAP, reason, bool(for_serve), exchanges=True)
     if tuned:
-        return Action(name, TUNE, f"{_listed(tuned)} changed", options=True)
+        reason = f"{_listed(tuned)} changed"
+        return Action(name, TUNE, reason, bool(for_serve), exchanges=CONFIG in tuned)
     return Action(name, KEEP, "nothing changed")
 
 

@@ -57,8 +57,23 @@ def before_of(details: Mapping[str, Any] | None) -> Before:
     )
 
 
+@dataclass(frozen=True)
+class Wanted:
+    """What a rollout shall bring about.
+
+    Attributes:
+        graph: the deployments.
+        fresh: names of those that get new processes.
+        stamps: the shutdown timeout by which Serve shows that it knows the new options.
+    """
+
+    graph: Graph
+    fresh: frozenset[str]
+    stamps: Mapping[str, float]
+
+
 def judge(
-    graph: Graph,
+    wanted: Wanted,
     details: Mapping[str, Any] | None,
     before: Before,
     room: Room | None,
@@ -67,7 +82,7 @@ def judge(
     """Judge a rollout.
 
     Args:
-        graph: what is wanted.
+        wanted: what it shall bring about.
         details: Serve's details of the application, or None while it does not know it.
         before: what ran when the rollout began.
         room: resources of the cluster, to say why a replica waits; None leaves that out.
@@ -78,25 +93,44 @@ def judge(
     """
     deployments = (details or {}).get("deployments", {})
     lines = tuple(
-        _line(node, deployments.get(node.name), before, room, elapsed_s) for node in graph.nodes
+        _line(node, wanted, deployments.get(node.name), before, room, elapsed_s)
+        for node in wanted.graph.nodes
     )
     ready = all(line.state == "ready" for line in lines)
     return Verdict(lines, ready, "" if ready else _failure(deployments, before))
 
 
 def _line(
-    node: Node, found: Mapping[str, Any] | None, before: Before, room: Room | None, elapsed_s: float
+    node: Node,
+    wanted: Wanted,
+    found: Mapping[str, Any] | None,
+    before: Before,
+    room: Room | None,
+    elapsed_s: float,
 ) -> ProgressLine:
-    old = before.replicas.get(node.name, frozenset())
+    fresh = node.name in wanted.fresh
+    old = before.replicas.get(node.name, frozenset()) if fresh else frozenset()
     replicas = [] if found is None else found["replicas"]
-    fresh = [r for r in replicas if r["replica_id"] not in old]
-    running = sum(word(r["state"]) == "RUNNING" for r in fresh)
+    new = [r for r in replicas if r["replica_id"] not in old]
+    running = sum(word(r["state"]) == "RUNNING" for r in new)
     leaving = sum(word(r["state"]) == "RUNNING" for r in replicas if r["replica_id"] in old)
-    done = found is not None and running >= node.replicas and not leaving
-    placed = all(r.get("pid") for r in fresh) and bool(fresh)
+    known = found is not None and _stamp(found) == wanted.stamps[node.name]
+    done = known and running >= node.replicas and not leaving
+    if not fresh:
+        done = done and word(found["status"]) == "HEALTHY" and _as_many(node, running)
+    placed = all(r.get("pid") for r in new) and bool(new)
     detail = "" if done or placed or room is None else waiting_for(node.need, room)
     state = "ready" if done else "waiting" if detail else "starting"
     return ProgressLine(node.name, state, running, node.replicas, elapsed_s, detail)
+
+
+def _as_many(node: Node, running: int) -> bool:
+    return node.autoscaling or running == node.replicas
+
+
+def _stamp(found: Mapping[str, Any]) -> float | None:
+    stamp: float | None = found["deployment_config"].get("graceful_shutdown_timeout_s")
+    return stamp
 
 
 def _failure(deployments: Mapping[str, Any], before: Before) -> str:

@@ -458,5 +458,10 @@ def _slot_names(cls: type) -> Iterator[str]:
         yield from (n for n in names if n not in ("__dict__", "__weakref__"))
 
 
+def short_hash(value: object) -> str:
+    """Hash of a value that shows all of itself in its repr."""
+    return _hash(repr(value).encode())
+
+
 def _hash(data: bytes) -> str:
     return hashlib.blake2b(data, digest_size=16).hexdigest()

@@ -39,7 +39,7 @@ class Package:
         code: pickled (callable, ASGI application or None, args, kwargs); the deployments that it
             calls stand in it by number.
         version: name of the processes that it belongs to; Serve starts new ones for a new name.
-        digests: digests by name of its parts: "code", "state", "variables", "queues".
+        digests: what it is made of: digests by name in parts such as "code" and "variables".
         user_config: what `reconfigure` is called with, or None.
         sources: text of each notebook cell by the file name that its code carries.
         folder: working directory of the notebook's process.
@@ -52,7 +52,7 @@ class Package:
     kind: str
     code: bytes
     version: str = ""
-    digests: dict[str, dict[str, str]] = field(default_factory=dict)
+    digests: dict[str, Any] = field(default_factory=dict)
     user_config: Any = None
     sources: dict[str, str] = field(default_factory=dict)
     folder: str = ""

@@ -1,99 +1,39 @@
-"""`deploy()` and `plan()`: from an object in the notebook to a service that answers."""
+"""`deploy()`, `plan()` and `rollback()`: from an object in the notebook to a service that answers."""
 
 from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Iterable
 from typing import Any
 
-from workbench.adapters import cluster as ray_cluster
-from workbench.adapters import ray_handles, ray_serve, state
-from workbench.adapters.history import Revision
-from workbench.core.capacity import shortage
-from workbench.core.graph import Graph, checked_name, checked_prefix
-from workbench.core.plan import Plan, make_plan
-from workbench.errors import CapacityError, DeployError, PlanError
+from workbench.adapters import cells, ray_serve, state
+from workbench.core.plan import ADD, REPLACE, Action, Plan
+from workbench.core.revision import FAILED, INTERRUPTED, DeploymentRecord
+from workbench.core.rollout import Wanted
+from workbench.errors import DeployError, PlanError
+from workbench.replica.package import Package
 
-from . import cluster, rollout
+from . import rollout
 from .app import App
-from .apps import history
-from .rollout import Progress, RolloutFailed
+from .exchange import Exchange
+from .request import Request, request_of
+from .rollout import Good, Progress, RolloutFailed
 
-
-class _Request:
-    """One deploy, checked: nothing has been changed yet."""
-
-    def __init__(
-        self, target: Any, name: str | None, route_prefix: str | None, options: dict[str, Any]
-    ) -> None:
-        self.cluster = cluster.current()
-        self.name = checked_name(ray_serve.target_name(target) if name is None else name)
-        self.graph = ray_serve.graph_of(target, options)
-        self.live = ray_serve.details()
-        self.history = history()
-        self.last_good = self._last_good()
-        serving = self.last_good.route_prefix if self.last_good else None
-        wanted = route_prefix if route_prefix is not None else serving
-        self.route_prefix = checked_prefix(wanted, self.name)
-        self._check_name()
-        self._check_prefix()
-
-    def _last_good(self) -> Revision | None:
-        return self.history.serving(self.name) if self.name in self.live else None
-
-    def _check_name(self) -> None:
-        if self.name in self.live and not _is_ours(self.name, self.live[self.name]):
-            raise PlanError(
-                f"the name {self.name!r} belongs to an application that workbench did not deploy",
-                f"choose another name=..., or delete it first: serve.delete({self.name!r})",
-            )
-
-    def _check_prefix(self) -> None:
-        for other, found in self.live.items():
-            if other != self.name and found["route_prefix"] == self.route_prefix:
-                raise PlanError(
-                    f"the route prefix {self.route_prefix!r} is in use by application {other!r}",
-                    f"choose another route_prefix=..., or workbench.connect({other!r}).delete()",
-                )
-
-    def check_capacity(self, surge: bool) -> None:
-        """Refuse what cannot fit.
-
-        Raises:
-            CapacityError: the arithmetic and what to do.
-        """
-        room = ray_cluster.room()
-        found = self.live.get(self.name, {}).get("deployments", {})
-        running = {name: len(d["replicas"]) for name, d in found.items()}
-        short = shortage(self.graph.nodes, room, running, surge)
-        if not short:
-            return
-        advice = "book less in ray_actor_options, or start the cluster with more: "
-        advice += "workbench.stop(); workbench.start(num_cpus=..., num_gpus=...)"
-        if running and not shortage(self.graph.nodes, room, running, surge=False):
-            advice += "; or pass allow_downtime=True to stop the old replicas first"
-        raise CapacityError(f"{self.name!r} does not fit: {short}", advice)
+ADVICE = "mend the code and deploy again; app.logs() shows what the replicas wrote"
 
 
 def plan(
-    target: Any, *, name: str | None = None, route_prefix: str | None = None, **options: Any
+    target: Any,
+    *,
+    name: str | None = None,
+    route_prefix: str | None = None,
+    mode: str = "auto",
+    **options: Any,
 ) -> Plan:
-    """Say what `deploy()` would do with the same arguments, and why. Changes nothing.
-
-    Raises:
-        PlanError: the target, name, route prefix or options cannot be deployed.
-        CapacityError: the cluster is too small.
-    """
-    request = _Request(target, name, route_prefix, options)
+    """Say what `deploy()` would do with the same arguments, and why; see `workbench.plan`."""
+    request = request_of(target, name, route_prefix, mode, options)
     request.check_capacity(surge=True)
-    return _plan(request)
-
-
-def _plan(request: _Request) -> Plan:
-    live = list(request.live.get(request.name, {}).get("deployments", {}))
-    wanted = [node.name for node in request.graph.nodes]
-    return make_plan(request.name, request.route_prefix, wanted, live)
+    return request.plan
 
 
 def deploy(
@@ -105,98 +45,213 @@ def deploy(
     wait: bool = True,
     timeout_s: float = 300.0,
     note: str = "",
+    mode: str = "auto",
     allow_downtime: bool = False,
     **options: Any,
 ) -> App:
     """Deploy a target; see `workbench.deploy`."""
+    began_s = time.monotonic()
     if timeout_s <= 0:
         raise PlanError(f"timeout_s={timeout_s!r} is not positive", "give seconds, such as 300")
-    request = _Request(target, name, route_prefix, options)
-    with state.lock(f"deploy-{request.name}"):
-        request.live, request.last_good = ray_serve.details(), request._last_good()
-        request.check_capacity(surge=not allow_downtime)
-        run = _Run(request, note, surge=not allow_downtime)
-        run.begin()
-        if wait:
-            run.follow(timeout_s, progress)
-    if not wait:
-        rollout.in_background(lambda: _quietly(run, timeout_s), f"workbench-deploy-{request.name}")
-    return App(request.name, request.route_prefix, request.cluster, request.history)
+    request = request_of(target, name, route_prefix, mode, options)
+    run = Run(request, note, timeout_s, surge=not allow_downtime, began_s=began_s)
+    return run.carry_out(progress, wait)
 
 
-class _Run:
-    """One revision on its way."""
+def rollback(name: str, to: int | None, progress: Progress, timeout_s: float) -> App:
+    """Put an earlier revision back by the same way; see `App.rollback`."""
+    began_s = time.monotonic()
+    past = rollout.history()
+    serving = past.serving(name)
+    if to is None:
+        to = _before(past.revisions(name), serving)
+    if past.revision(name, to) is None:
+        known = [each.number for each in past.revisions(name)]
+        raise PlanError(f"{name!r} has no revision {to!r}", f"its revisions are {known}")
+    good = rollout.good_of(past.graph(name, to), name, to)
+    request = Request(good.graph, name, good.route_prefix)
+    run = Run(request, f"back to revision {to}", timeout_s, surge=True, began_s=began_s)
+    return run.carry_out(progress, wait=True)
 
-    def __init__(self, request: _Request, note: str, surge: bool) -> None:
-        self._request, self._note, self._surge = request, note, surge
-        self._since = rollout.before(request.name)
-        self._began_s = time.monotonic()
+
+def _before(revisions: Any, serving: Any) -> int:
+    served = [r.number for r in revisions if r.outcome == "served" and r != serving]
+    if not served:
+        raise PlanError("there is no earlier revision that served", "see app.history()")
+    return int(served[-1])
+
+
+class Run:
+    """One revision on its way.
+
+    Args:
+        request: what was asked for.
+        note: what to remember about it.
+        timeout_s: seconds before it is undone.
+        surge: new replicas start before old ones stop.
+        began_s: when the user asked, on the monotonic clock.
+    """
+
+    def __init__(
+        self, request: Request, note: str, timeout_s: float, surge: bool, began_s: float
+    ) -> None:
+        self._request, self._note, self._timeout_s = request, note, timeout_s
+        self._surge, self._began_s = surge, began_s
         self._number = 0
-        self._blob = b""
+        self._good: Good | None = None
+        self._took_ms: dict[str, float] = {}
 
-    def begin(self) -> None:
-        """Hand the revision to Serve."""
-        asked = self._request
-        self._number = asked.history.begin(asked.name, asked.route_prefix, self._note)
-        version = f"workbench-{self._number}-{secrets.token_hex(4)}"
-        try:
-            application = ray_serve.application_of(
-                asked.graph, asked.name, self._number, version, self._surge
-            )
-            self._blob = ray_serve.dumped(application)
-            ray_serve.run(application, asked.name, asked.route_prefix)
-        except BaseException as error:
-            self._fail(f"{type(error).__name__}: {error}")
-            raise
-
-    def follow(self, timeout_s: float, progress: Progress) -> None:
-        """Wait until it serves, or undo it.
+    def carry_out(self, progress: Progress, wait: bool) -> App:
+        """Bring the revision up, or undo it.
 
         Raises:
             DeployError: it did not become healthy.
             KeyboardInterrupt: the cell was interrupted; the last good revision serves.
         """
         asked = self._request
+        with state.lock(f"deploy-{asked.name}", progress.say):
+            asked.look()
+            asked.check_capacity(self._surge)
+            self._begin()
+            if wait:
+                self._undone_if_it_fails(progress)
+        if not wait:
+            rollout.in_background(self._quietly, f"workbench-deploy-{asked.name}")
+        return App(asked.name, asked.route_prefix, asked.cluster, asked.history)
+
+    def _quietly(self) -> None:
         try:
-            rollout.follow(asked.name, asked.graph, self._since, timeout_s, progress)
+            self._undone_if_it_fails(rollout.Silent())
+        except DeployError:
+            return  # recorded in the history; app.status() and the next deploy tell
+
+    def _begin(self) -> None:
+        asked = self._request
+        self._good = rollout.last_good(asked.name, asked.history) if asked.live.details else None
+        known = [each.revision for each in asked.live.generations.values()]
+        self._number = asked.history.begin(
+            asked.name, asked.route_prefix, self._note, cells.kernel(), max(known, default=0)
+        )
+        token = secrets.token_hex(4)
+        self._actions = {each.deployment: each for each in asked.plan.actions}
+        self._shipped = {n.name: self._package(n, token) for n in asked.graph.nodes}
+        self._stamps = {n.name: self._stamp(n) for n in asked.graph.nodes}
+
+    def _package(self, node: Any, token: str) -> Package:
+        action, live = self._actions[node.name], self._request.live.generations.get(node.name)
+        if action.kind in (REPLACE, ADD) or live is None:
+            version = f"workbench-{self._number}-{token}"
+            return ray_serve.package_of(node, self._request.name, self._number, version)
+        revision = self._number if action.exchanges else live.revision
+        return ray_serve.package_of(node, self._request.name, revision, live.version)
+
+    def _stamp(self, node: Any) -> float:
+        action = self._actions[node.name]
+        changes = action.options or action.exchanges
+        if not changes and self._good is not None and node.name in self._good.stamps:
+            return self._good.stamps[node.name]
+        return ray_serve.stamp_of(node, self._number)
+
+    def _undone_if_it_fails(self, progress: Progress) -> None:
+        asked = self._request
+        since = rollout.before_of(asked.live.details)
+        done: list[str] = []
+        try:
+            self._bring_about(since, progress, done)
         except RolloutFailed as failed:
-            serving = self._fail(str(failed))
-            error = DeployError(asked.name, self._number, serving, str(failed), ADVICE)
+            serving = self._undo(done, str(failed), FAILED)
             progress.fail(f"{asked.name} revision {self._number} failed")
-            raise error from None
+            raise DeployError(asked.name, self._number, serving, str(failed), ADVICE) from None
         except BaseException:
-            self._fail("interrupted")
+            self._undo(done, "interrupted", INTERRUPTED)
             progress.fail(f"{asked.name} revision {self._number} was interrupted and undone")
             raise
-        took_s = time.monotonic() - self._began_s
-        asked.history.served(asked.name, self._number, self._blob, took_s)
-        progress.finish(_summary(asked.name, self._number, asked.graph, asked.live))
+        self._record()
+        progress.finish(self._summary())
 
-    def _fail(self, reason: str) -> int | None:
+    def _bring_about(self, since: Any, progress: Progress, done: list[str]) -> None:
         asked = self._request
-        asked.history.failed(asked.name, self._number, reason)
-        return rollout.undo(asked.name, asked.last_good)
+        exchanged = [a.deployment for a in asked.plan.actions if a.exchanges]
+        told = any(a.options for a in asked.plan.actions) or (
+            asked.route_prefix != asked.live.route_prefix
+        )
+        first = asked.callees_of_replaced() if told else set(exchanged)
+        self._exchange([n for n in exchanged if n in first], done)
+        if told:
+            done.append("")  # Serve was told
+            self._tell_serve()
+            fresh = frozenset(asked.plan.of(REPLACE, ADD))
+            wanted = Wanted(asked.graph, fresh, self._stamps)
+            rollout.follow(asked.name, wanted, since, self._timeout_s, progress)
+            for name in (*fresh, *asked.plan.of("tune")):
+                self._took_ms[name] = self._elapsed_ms()
+        self._exchange([n for n in exchanged if n not in first], done)
+        if exchanged and not told:
+            done.append("")
+            self._tell_serve()  # for the replicas that it will start
+        asked.store.settle(asked.name, self._shipped)
 
+    def _exchange(self, names: list[str], done: list[str]) -> None:
+        packages = {name: self._shipped[name] for name in names}
+        Exchange(self._request.store, self._request.name, packages, self._timeout_s).run()
+        done += names
+        self._took_ms |= dict.fromkeys(names, self._elapsed_ms())
 
-ADVICE = "mend the code and deploy again; app.logs() shows what the replicas wrote"
+    def _tell_serve(self) -> None:
+        asked = self._request
+        application = ray_serve.application_of(
+            asked.graph, self._shipped, self._stamps, self._surge
+        )
+        ray_serve.run(application, asked.name, asked.route_prefix)
 
+    def _undo(self, done: list[str], reason: str, outcome: str) -> int | None:
+        asked, good = self._request, self._good
+        asked.history.failed(asked.name, self._number, reason, outcome, self._records())
+        if good is None:
+            if done:
+                rollout.remove(asked.name)
+                asked.store.forget(asked.name)
+            return None
+        back = {n: good.shipped[n] for n in done if n and n in good.shipped}
+        Exchange(asked.store, asked.name, back, self._timeout_s).run()
+        if "" in done:
+            rollout.put_back(asked.name, good)
+        asked.store.settle(asked.name, good.shipped)
+        return good.number
 
-def _quietly(run: _Run, timeout_s: float) -> None:
-    try:
-        run.follow(timeout_s, rollout.Silent())
-    except DeployError:
-        return  # recorded in the history; app.status() and the next deploy tell
+    def _record(self) -> None:
+        asked = self._request
+        good = Good(self._number, asked.graph, self._shipped, self._stamps, asked.route_prefix)
+        asked.history.served(
+            asked.name, self._number, rollout.dumped(good), self._elapsed_ms(), self._records()
+        )
 
+    def _records(self) -> tuple[DeploymentRecord, ...]:
+        nodes = {node.name: node for node in self._request.graph.nodes}
+        return tuple(self._recorded(nodes.get(a.deployment), a) for a in self._actions.values())
 
-def _summary(app: str, number: int, graph: Graph, live: Iterable[str]) -> str:
-    what = "deployed" if app not in live else "deployed again"
-    names = ", ".join(node.name for node in reversed(graph.nodes))
-    return f"{app} revision {number} {what}: {names}"
+    def _recorded(self, node: Any, action: Action) -> DeploymentRecord:
+        return DeploymentRecord(
+            name=action.deployment,
+            source="" if node is None else node.source,
+            fingerprint={} if node is None else node.fingerprint.summary(),
+            options={} if node is None else node.options,
+            action=action.kind,
+            reason=action.reason,
+            took_ms=self._took_ms.get(action.deployment),
+        )
 
+    def _elapsed_ms(self) -> float:
+        return (time.monotonic() - self._began_s) * 1e3
 
-def _is_ours(app: str, found: dict[str, Any]) -> bool:
-    """Whether an application runs in our hosts: any live replica knows our question."""
-    for name, deployment in found["deployments"].items():
-        if any(replica["state"] == "RUNNING" for replica in deployment["replicas"]):
-            return ray_handles.is_hosted(app, name)
-    return True  # nothing of it runs: it is being deleted or never came up
+    def _summary(self) -> str:
+        asked = self._request
+        if not asked.live.details:
+            names = ", ".join(node.name for node in reversed(asked.graph.nodes))
+            return f"{asked.name} revision {self._number} deployed: {names}"
+        lines = [f"{asked.name} revision {self._number} serves"]
+        for action in reversed(asked.plan.actions):
+            took = self._took_ms.get(action.deployment)
+            time_text = "" if took is None else f" in {took:.0f} ms"
+            lines.append(f"  {action.deployment}: {action.kind}{time_text} ({action.reason})")
+        return "\n".join(lines)

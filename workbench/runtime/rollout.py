@@ -5,15 +5,22 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 from workbench.adapters import cells, ray_serve
 from workbench.adapters import cluster as ray_cluster
-from workbench.adapters.history import Revision
+from workbench.adapters.history import History
 from workbench.core.graph import Graph
-from workbench.core.rollout import Before, Verdict, before_of, judge
+from workbench.core.rollout import Before, Verdict, Wanted, before_of, judge
 from workbench.core.status import ProgressLine, word
+from workbench.errors import PlanError
 from workbench.replica.failures import without_framework
+from workbench.replica.package import Package
+
+from .apps import history
+
+__all__ = ["before_of", "history"]
 
 POLL_S = 0.03
 ROOM_EVERY_S = 1.0
@@ -33,6 +40,9 @@ class Progress(Protocol):
     def fail(self, text: str) -> None:
         """End with a failure."""
 
+    def say(self, text: str) -> None:
+        """Show a line by the way."""
+
 
 class Silent:
     """Shows nothing."""
@@ -46,22 +56,76 @@ class Silent:
     def fail(self, text: str) -> None:
         """Drop the text."""
 
+    def say(self, text: str) -> None:
+        """Drop the text."""
+
 
 class RolloutFailed(Exception):
     """A revision did not become healthy; the text says why, cell lines resolved."""
 
 
-def before(app: str) -> Before:
-    """Remember what runs under that name."""
-    return before_of(ray_serve.details().get(app))
+@dataclass(frozen=True)
+class Good:
+    """A revision that served, with all that is needed to run it again.
+
+    Attributes:
+        number: of the revision.
+        graph: its deployments.
+        shipped: the package of each.
+        stamps: the shutdown timeout of each, by which Serve tells revisions apart.
+        route_prefix: path of its ingress.
+    """
+
+    number: int
+    graph: Graph
+    shipped: dict[str, Package]
+    stamps: dict[str, float]
+    route_prefix: str
 
 
-def follow(app: str, graph: Graph, since: Before, timeout_s: float, progress: Progress) -> None:
+def dumped(good: Good) -> bytes:
+    """As bytes, for the history."""
+    return ray_serve.dumped(good)
+
+
+def good_of(blob: bytes, app: str, number: int) -> Good:
+    """Undo `dumped`.
+
+    Raises:
+        PlanError: the revision never served, or this Python cannot load its code.
+    """
+    if not blob:
+        raise PlanError(
+            f"revision {number} of {app!r} never served, so there is nothing to go back to",
+            "app.history() shows which did",
+        )
+    try:
+        good = ray_serve.loaded(blob)
+    except Exception as error:  # unpickling runs the user's code: anything may come
+        raise PlanError(
+            f"this Python cannot load revision {number} of {app!r}: {type(error).__name__}: {error}",
+            "use the environment that deployed it, or deploy its source again: app.history()",
+        ) from error
+    return good if isinstance(good, Good) else Good(**vars(good))
+
+
+def last_good(app: str, past: History) -> Good | None:
+    """The revision that serves, or None when none does or its code cannot be read."""
+    serving = past.serving(app)
+    if serving is None:
+        return None
+    try:
+        return good_of(past.graph(app, serving.number), app, serving.number)
+    except PlanError:
+        return None
+
+
+def follow(app: str, wanted: Wanted, since: Before, timeout_s: float, progress: Progress) -> None:
     """Wait until every deployment runs the new revision and only that.
 
     Args:
         app: application name.
-        graph: what was handed to Serve.
+        wanted: what was handed to Serve.
         since: what ran before.
         timeout_s: seconds to wait.
         progress: where the lines are shown.
@@ -74,7 +138,7 @@ def follow(app: str, graph: Graph, since: Before, timeout_s: float, progress: Pr
         elapsed_s = time.monotonic() - began
         if elapsed_s - looked > ROOM_EVERY_S:
             room, looked = ray_cluster.room(), elapsed_s
-        verdict = judge(graph, ray_serve.details().get(app), since, room, elapsed_s)
+        verdict = judge(wanted, ray_serve.details().get(app), since, room, elapsed_s)
         progress.show(verdict.lines)
         if verdict.ready:
             return
@@ -100,21 +164,15 @@ def _too_slow(verdict: Verdict, timeout_s: float) -> str:
     return f"not ready after timeout_s={timeout_s:g}: {waiting}"
 
 
-def undo(app: str, last_good: Revision | None) -> int | None:
-    """Put the last good revision back, or delete the application when there is none.
+def put_back(app: str, good: Good) -> None:
+    """Put a good revision back.
 
-    Its replicas still run, under the version that the revision is pinned to, so Serve has nothing
-    to start unless one of them died meanwhile.
-
-    Returns:
-        Number of the revision that serves, or None.
+    Its replicas still run, under the versions that they are pinned to, so Serve has nothing to
+    start unless one of them died meanwhile.
     """
-    if last_good is None or not last_good.application:
-        remove(app)
-        return None
-    ray_serve.run(ray_serve.loaded(last_good.application), app, last_good.route_prefix)
+    application = ray_serve.application_of(good.graph, good.shipped, good.stamps, surge=True)
+    ray_serve.run(application, app, good.route_prefix)
     _wait(lambda: _is_running(app))
-    return last_good.number
 
 
 def remove(app: str) -> None:

@@ -1,0 +1,64 @@
+"""Exchanges code in live replicas: all of them or none."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+
+from workbench.adapters import cells, ray_serve
+from workbench.adapters.ray_store import Answers, CodeStore
+from workbench.replica.package import Package
+
+from .rollout import RolloutFailed
+
+WAIT_S = 0.25  # then the replicas that are gone are looked for
+
+
+class Exchange:
+    """New code for some deployments of one application.
+
+    Args:
+        store: hands the code out.
+        app: application name.
+        packages: new code by deployment, callees before callers.
+        timeout_s: seconds that the replicas may take.
+    """
+
+    def __init__(
+        self, store: CodeStore, app: str, packages: Mapping[str, Package], timeout_s: float
+    ) -> None:
+        self._store, self._app, self._packages = store, app, packages
+        self._timeout_s = timeout_s
+
+    def run(self) -> None:
+        """Have every replica prepare the code, then exchange it.
+
+        Raises:
+            RolloutFailed: a replica refused it or did not answer; every replica has the old code.
+        """
+        if not self._packages:
+            return
+        try:
+            self._all(lambda: self._store.prepare(self._app, self._packages, WAIT_S))
+            self._all(lambda: self._store.exchange(self._app, WAIT_S))
+        except BaseException:
+            self._store.cancel(self._app)
+            raise
+        self._store.finish(self._app)
+
+    def _all(self, ask: Callable[[], Answers]) -> None:
+        until = time.monotonic() + self._timeout_s
+        pending, errors = ask()
+        while pending and not errors and time.monotonic() < until:
+            gone = [each for each in pending if each and each not in self._running()]
+            if gone:
+                self._store.drop(self._app, gone)
+            pending, errors = self._store.answers(self._app, WAIT_S)
+        if errors:
+            raise RolloutFailed(cells.resolve(next(iter(errors.values()))))
+        if pending:
+            raise RolloutFailed(f"replicas did not answer within {self._timeout_s:g} s: {pending}")
+
+    def _running(self) -> set[str]:
+        deployments = ray_serve.details().get(self._app, {}).get("deployments", {})
+        return {r["replica_id"] for d in deployments.values() for r in d["replicas"]}
