@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
+import ast
+import contextlib
 import dis
+import inspect
 import linecache
 import os
 import re
 import site
 import sys
 import sysconfig
-from collections.abc import Iterator
-from types import CodeType
+import textwrap
+from collections.abc import Iterable, Iterator
+from functools import cached_property, lru_cache, partial, partialmethod
+from types import CodeType, MethodType
 from typing import Any
+
+from workbench.core.targets import is_asgi
+
+DEEPEST = 100  # decorators around a function; more are a circle
+Definition = ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
 
 
 def sources_of(*objects: Any) -> dict[str, str]:
@@ -26,6 +36,28 @@ def sources_of(*objects: Any) -> dict[str, str]:
     files = {code.co_filename for each in objects for code in _codes(each, set())}
     texts = {name: "".join(linecache.getlines(name)) for name in files if is_own(name)}
     return {name: text for name, text in texts.items() if text}
+
+
+def source_of(target: Any) -> str:
+    """The text of a class, function or app as it stands in its cell or file.
+
+    Args:
+        target: a class (also one wrapped by `@serve.ingress`), a function, a Serve deployment, an
+            instance, or a FastAPI app or router.
+
+    Returns:
+        The text with its decorators: of an instance, its class; of an app, its endpoints in the
+        order of the routes, then the dependencies that they were given. "" when nothing is found;
+        installed packages are left out.
+    """
+    if hasattr(type(target), "func_or_class"):  # a Serve deployment
+        target = target.func_or_class
+    if isinstance(target, type):
+        return _class_source(target) or _joined(_closed_over_sources(target))
+    if is_asgi(target):
+        return _joined(_app_sources(target))
+    function = _function(target)
+    return source_of(type(target)) if function is None else _code_source(function.__code__)
 
 
 def import_paths() -> tuple[str, ...]:
@@ -86,6 +118,167 @@ def _cell_numbers() -> dict[str, int]:
     shell = sys.modules["IPython"].get_ipython()
     compiler = getattr(shell, "compile", None)
     return dict(getattr(compiler, "_filename_map", {}))
+
+
+def _class_source(cls: type) -> str:
+    """The text of the first class in the order of inheritance that stands in a file of the user."""
+    texts = (_text_of_class(base) for base in cls.__mro__)
+    return next((text for text in texts if text), "")
+
+
+def _text_of_class(cls: type) -> str:
+    """The text of one class, found by the files and lines that its methods' code carries.
+
+    Serve's wrapper bears the name and module of the user's class, but its methods stand in Ray.
+    """
+    functions = (_function(member) for member in vars(cls).values())
+    codes = [function.__code__ for function in functions if function is not None]
+    own = [code for code in codes if code.co_qualname.startswith(f"{cls.__qualname__}.")]
+    places = [(code.co_filename, code.co_firstlineno) for code in own]
+    if not own and all(_is_own(code.co_filename) for code in codes):
+        places = [(file, 0) for file in _files_of_module(cls.__module__)]
+    texts = (_text_around(file, cls.__qualname__, line) for file, line in places)
+    return next((text for text in texts if text), "")
+
+
+def _function(thing: Any) -> Any:
+    """The plain function inside a method, property, partial or decorated function, or None."""
+    for _ in range(DEEPEST):
+        if isinstance(thing, property):
+            thing = thing.fget
+        elif isinstance(thing, partial | partialmethod | cached_property):
+            thing = thing.func
+        elif isinstance(thing, MethodType | staticmethod | classmethod):
+            thing = thing.__func__
+        elif not inspect.isfunction(thing) or hasattr(thing, "__wrapped__"):
+            thing = getattr(thing, "__wrapped__", None)
+        else:
+            return thing
+    return None
+
+
+def _files_of_module(module: str) -> list[str]:
+    """Where a class without methods may stand: the newest cell first."""
+    file = getattr(sys.modules.get(module), "__file__", None)
+    numbers = _cell_numbers() if module == "__main__" else {}
+    newest_first = sorted(numbers, key=lambda name: numbers[name])[::-1]
+    return [*newest_first, *([file] if file else [])]
+
+
+def _text_around(file: str, qualname: str, line: int) -> str:
+    """The text of the class of that name around a line; of the last one when the line is 0."""
+    found = [
+        node
+        for name, node in _definitions(_own_text(file))
+        if isinstance(node, ast.ClassDef) and name == qualname
+    ]
+    around = [n for n in found if not line or _first_line(n) <= line <= (n.end_lineno or 0)]
+    return _text(file, around[-1]) if around else ""
+
+
+def _code_source(code: CodeType) -> str:
+    """The text of the function that has this code; of a lambda, the statement that it is in."""
+    text, line = _own_text(code.co_filename), code.co_firstlineno
+    found: list[ast.stmt] = [
+        node
+        for name, node in _definitions(text)
+        if name == code.co_qualname and _first_line(node) == line
+    ]
+    if code.co_name == "<lambda>":
+        found = [
+            node
+            for node in ast.walk(_tree(text))
+            if isinstance(node, ast.stmt) and node.lineno <= line <= (node.end_lineno or 0)
+        ]
+    return _text(code.co_filename, found[-1]) if found else ""
+
+
+def _own_text(file: str) -> str:
+    return "".join(linecache.getlines(file)) if _is_own(file) else ""
+
+
+@lru_cache(maxsize=64)
+def _tree(text: str) -> ast.Module:
+    try:
+        return ast.parse(text)
+    except SyntaxError:
+        return ast.Module([], [])
+
+
+@lru_cache(maxsize=64)
+def _definitions(text: str) -> list[tuple[str, Definition]]:
+    """Every class and function of a text with its qualified name."""
+    found: list[tuple[str, Definition]] = []
+    pending: list[tuple[str, ast.AST]] = [("", _tree(text))]
+    while pending:
+        outer, node = pending.pop()
+        for child in ast.iter_child_nodes(node):
+            name = outer
+            if isinstance(child, Definition):
+                found.append((outer + child.name, child))
+                inside = "." if isinstance(child, ast.ClassDef) else ".<locals>."
+                name = f"{outer}{child.name}{inside}"
+            pending.append((name, child))
+    return sorted(found, key=lambda each: each[1].lineno)
+
+
+def _first_line(node: Definition) -> int:
+    return min([node.lineno, *(decorator.lineno for decorator in node.decorator_list)])
+
+
+def _text(file: str, node: ast.stmt) -> str:
+    first = _first_line(node) if isinstance(node, Definition) else node.lineno
+    lines = linecache.getlines(file)[first - 1 : node.end_lineno]
+    return textwrap.dedent("".join(lines)).rstrip("\n") + "\n"
+
+
+def _app_sources(app: Any) -> Iterator[str]:
+    routes = list(_routes(app))
+    newest = {_identity(route): _route_file(route) for route in routes}
+    current = [r for r in routes if newest[_identity(r)] == _route_file(r)]
+    yield from (source_of(route.endpoint) for route in current)
+    for route in current:
+        yield from _dependency_sources(getattr(route, "dependant", None))
+
+
+def _routes(app: Any) -> Iterator[Any]:
+    """Every route with an endpoint, also those of included routers and mounted apps."""
+    for route in getattr(app, "routes", None) or ():
+        if hasattr(route, "endpoint"):
+            yield route
+        else:
+            yield from _routes(getattr(route, "original_router", route))
+
+
+def _identity(route: Any) -> tuple[Any, ...]:
+    """What a later run of a cell supersedes; the replica drops routes by the same rule."""
+    verbs = tuple(sorted(getattr(route, "methods", None) or ()))
+    return route.path, verbs, getattr(route.endpoint, "__qualname__", "")
+
+
+def _route_file(route: Any) -> str:
+    function = _function(route.endpoint)
+    return "" if function is None else str(function.__code__.co_filename)
+
+
+def _dependency_sources(dependant: Any) -> Iterator[str]:
+    for each in getattr(dependant, "dependencies", None) or ():
+        yield source_of(each.call)
+        yield from _dependency_sources(each)
+
+
+def _closed_over_sources(cls: type) -> Iterator[str]:
+    """The app, or its builder, that `serve.ingress(app)()` keeps without a class of the user."""
+    for member in vars(cls).values():
+        for cell in getattr(_function(member), "__closure__", None) or ():
+            with contextlib.suppress(ValueError):  # an empty cell
+                if not isinstance(cell.cell_contents, type):
+                    yield source_of(cell.cell_contents)
+
+
+def _joined(texts: Iterable[str]) -> str:
+    """Several texts as a cell would hold them, each once."""
+    return "\n\n".join(text for text in dict.fromkeys(texts) if text)
 
 
 def _codes(thing: Any, seen: set[int]) -> Iterator[CodeType]:

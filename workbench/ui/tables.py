@@ -187,4 +187,4 @@ def _line_style(line: str) -> str:
 
 
 def _line(line: str, style: str) -> str:
-    return f'<div style="padding-left:4px;{style}">{escape(line) or " "}</div>'
+    return f'<span style="display:block;padding-left:4px;{style}">{escape(line) or " "}</span>'
