@@ -60,6 +60,7 @@ def deploy(
     wait: bool = True,
     timeout_s: float = 300.0,
     note: str = "",
+    mode: str = "auto",
     allow_downtime: bool = False,
     **options: Any,
 ) -> App:
@@ -73,6 +74,8 @@ def deploy(
         wait: return when every replica runs it; False returns at once.
         timeout_s: seconds to wait before the deploy is undone.
         note: what to remember about this revision.
+        mode: "auto" changes only what must be; "replace" gives new processes to every deployment;
+            "swap" refuses what cannot be exchanged in the live processes.
         allow_downtime: stop the old replicas first where old and new do not fit together.
         **options: of `serve.deployment`, such as `num_replicas=3`, for a target that is no Serve
             deployment yet.
@@ -94,13 +97,19 @@ def deploy(
         wait=wait,
         timeout_s=timeout_s,
         note=note,
+        mode=mode,
         allow_downtime=allow_downtime,
         **options,
     )
 
 
 def plan(
-    target: Any, *, name: str | None = None, route_prefix: str | None = None, **options: Any
+    target: Any,
+    *,
+    name: str | None = None,
+    route_prefix: str | None = None,
+    mode: str = "auto",
+    **options: Any,
 ) -> Plan:
     """Say what `deploy()` would do with the same arguments, and why. Changes nothing.
 
@@ -108,7 +117,7 @@ def plan(
         PlanError: the target, name, route prefix or options cannot be deployed.
         CapacityError: the cluster is too small.
     """
-    return _deploy.plan(target, name=name, route_prefix=route_prefix, **options)
+    return _deploy.plan(target, name=name, route_prefix=route_prefix, mode=mode, **options)
 
 
 def connect(name: str) -> App:

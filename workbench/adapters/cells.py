@@ -135,7 +135,7 @@ def _text_of_class(cls: type) -> str:
     codes = [function.__code__ for function in functions if function is not None]
     own = [code for code in codes if code.co_qualname.startswith(f"{cls.__qualname__}.")]
     places = [(code.co_filename, code.co_firstlineno) for code in own]
-    if not own and all(_is_own(code.co_filename) for code in codes):
+    if not own and all(is_own(code.co_filename) for code in codes):
         places = [(file, 0) for file in _files_of_module(cls.__module__)]
     texts = (_text_around(file, cls.__qualname__, line) for file, line in places)
     return next((text for text in texts if text), "")
@@ -194,7 +194,7 @@ def _code_source(code: CodeType) -> str:
 
 
 def _own_text(file: str) -> str:
-    return "".join(linecache.getlines(file)) if _is_own(file) else ""
+    return "".join(linecache.getlines(file)) if is_own(file) else ""
 
 
 @lru_cache(maxsize=64)

@@ -23,6 +23,8 @@ from filelock import FileLock
 from workbench.core.revision import DELETED, FAILED, PENDING, SERVED, DeploymentRecord, Revision
 from workbench.errors import AdvisedError, PlanError
 
+from . import state
+
 T = TypeVar("T")
 VERSION = 1  # of the schema
 KEY_BYTES = 32
@@ -371,3 +373,8 @@ def _write_private(path: Path, content: bytes) -> None:
     with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
         file.write(content)
     os.replace(temporary, path)
+
+
+def here() -> History:
+    """The revisions of the state folder."""
+    return History(state.folder() / "history.sqlite")

@@ -274,9 +274,6 @@ def _dumped(parts: Any, number: Callable[[Any], int | None], name: str, *hooks: 
         raise PlanError(_unpicklable(parts, name, error), UNPICKLABLE_ADVICE) from error
 
 
-UNPICKLABLE_ADVICE) from error
-
-
 UNPICKLABLE_ADVICE = (
     "make it in the constructor (or the lifespan) of the deployment, where the replica runs, "
     "or import it from a module"

@@ -9,9 +9,11 @@ from workbench.adapters import cells, ray_handles, ray_serve
 from workbench.adapters import cluster as ray_cluster
 from workbench.adapters.history import History
 from workbench.adapters.http import Ingress
+from workbench.adapters.ray_store import CodeStore
 from workbench.core.capacity import Room, waiting_for
 from workbench.core.graph import Need
 from workbench.core.nearest import suggestion
+from workbench.core.revision import Diff, Revision, Revisions, diff_of
 from workbench.core.status import AppStatus, DeploymentStatus, word
 from workbench.errors import PlanError
 from workbench.replica.host import CALL
@@ -82,6 +84,7 @@ class App:
         if path is not None or options:
             return self._ingress.delete(path or "/", **options)
         rollout.remove(self.name)
+        CodeStore().forget(self.name)
         self._history.deleted(self.name)
         self._ingress.close()
         return None
@@ -170,6 +173,35 @@ class App:
             for name, replica in replicas
             for line in _replica_lines(replica, tail, False)
         )
+
+    def history(self) -> Revisions:
+        """Every revision: what was deployed, by whom, with which outcome."""
+        serving = self._history.serving(self.name)
+        past = self._history.revisions(self.name)
+        return Revisions(past, serving=serving.number if serving else None)
+
+    def diff(self, a: int | None = None, b: int | None = None) -> Diff:
+        """What differs between two revisions, deployment by deployment.
+
+        Args:
+            a: number of the older one; the one before `b` when None.
+            b: number of the newer one; the one that serves when None.
+
+        Raises:
+            PlanError: there is no such revision.
+        """
+        numbers = [each.number for each in self._history.revisions(self.name)]
+        serving = self._history.serving(self.name)
+        newer = b if b is not None else (serving.number if serving else None)
+        older = a if a is not None else max((n for n in numbers if n < (newer or 0)), default=None)
+        return diff_of(self._revision(older), self._revision(newer))
+
+    def _revision(self, number: int | None) -> Revision:
+        found = None if number is None else self._history.revision(self.name, number)
+        if found is None:
+            known = [each.number for each in self._history.revisions(self.name)]
+            raise PlanError(f"{self.name!r} has no revision {number!r}", f"there are {known}")
+        return found
 
     def _details(self) -> dict[str, Any]:
         found = ray_serve.details()

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from workbench.adapters import ray_serve, state
-from workbench.adapters.history import History
+from workbench.adapters import history, ray_serve
 from workbench.core.nearest import suggestion
 from workbench.core.status import AppStatus
 from workbench.errors import PlanError
@@ -33,7 +32,7 @@ def connect(name: str) -> App:
     found = ray_serve.details()
     if name not in found:
         raise PlanError(f"no application {name!r} runs on the cluster", suggestion(name, found))
-    return App(name, found[name]["route_prefix"] or "/", here, history())
+    return App(name, found[name]["route_prefix"] or "/", here, history.here())
 
 
 def apps() -> Apps:
@@ -42,10 +41,5 @@ def apps() -> Apps:
     Raises:
         ClusterError: no cluster can be reached.
     """
-    here, past = cluster.attached(), history()
+    here, past = cluster.attached(), history.here()
     return Apps(status_of(name, each, past, here) for name, each in ray_serve.details().items())
-
-
-def history() -> History:
-    """The revisions, in the state folder."""
-    return History(state.folder() / "history.sqlite")

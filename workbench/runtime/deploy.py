@@ -6,7 +6,7 @@ import secrets
 import time
 from typing import Any
 
-from workbench.adapters import cells, ray_serve, state
+from workbench.adapters import cells, history, ray_serve, state
 from workbench.core.plan import ADD, REPLACE, Action, Plan
 from workbench.core.revision import FAILED, INTERRUPTED, DeploymentRecord
 from workbench.core.rollout import Wanted
@@ -61,7 +61,7 @@ def deploy(
 def rollback(name: str, to: int | None, progress: Progress, timeout_s: float) -> App:
     """Put an earlier revision back by the same way; see `App.rollback`."""
     began_s = time.monotonic()
-    past = rollout.history()
+    past = history.here()
     serving = past.serving(name)
     if to is None:
         to = _before(past.revisions(name), serving)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from workbench.adapters import cluster as ray_cluster
-from workbench.adapters import ray_graph, ray_handles, ray_serve
+from workbench.adapters import history, ray_graph, ray_handles, ray_serve
 from workbench.adapters.ray_store import CodeStore, Generation
 from workbench.core.capacity import shortage
 from workbench.core.graph import Graph, checked_name, checked_prefix
@@ -15,7 +15,6 @@ from workbench.core.plan import ADD, REPLACE, Plan, make_plan
 from workbench.errors import CapacityError, PlanError
 
 from . import cluster
-from .apps import history
 
 
 @dataclass(frozen=True)
@@ -55,7 +54,7 @@ class Request:
     def __init__(
         self, graph: Graph, name: str, route_prefix: str | None = None, mode: str = "auto"
     ) -> None:
-        self.cluster, self.history = cluster.current(), history()
+        self.cluster, self.history = cluster.current(), history.here()
         self.store = CodeStore()
         self.graph, self.name, self.mode = graph, name, mode
         self._asked_prefix = route_prefix

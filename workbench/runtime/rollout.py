@@ -18,9 +18,7 @@ from workbench.errors import PlanError
 from workbench.replica.failures import without_framework
 from workbench.replica.package import Package
 
-from .apps import history
-
-__all__ = ["before_of", "history"]
+__all__ = ["before_of"]
 
 POLL_S = 0.03
 ROOM_EVERY_S = 1.0

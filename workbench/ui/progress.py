@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from typing import Any
 
 from workbench.core.status import ProgressLine
 
 from . import display, tables
+
+
+QUIET_S = 0.2
 
 
 class Progress:
@@ -21,11 +25,13 @@ class Progress:
         self._notebook = display.in_notebook() if notebook is None else notebook
         self._widget: Any = None
         self._printed: dict[str, tuple[str, int, str]] = {}
+        self._began_s = time.monotonic()
 
     def show(self, lines: Sequence[ProgressLine]) -> None:
-        """Replace the lines."""
+        """Replace the lines; a deploy that is over at once shows none."""
         if self._notebook:
-            self._show_table(lines)
+            if time.monotonic() - self._began_s > QUIET_S:
+                self._show_table(lines)
             return
         for line in lines:
             seen = (line.state, line.running, line.detail)
@@ -37,6 +43,10 @@ class Progress:
         """End with success: the summary alone stays."""
         self._close()
         print(summary, flush=True)
+
+    def say(self, text: str) -> None:
+        """Show a line by the way."""
+        print(text, flush=True)
 
     def fail(self, text: str) -> None:
         """End with a failure."""
