@@ -15,6 +15,7 @@ import sysconfig
 import textwrap
 from collections.abc import Iterable, Iterator
 from functools import cached_property, lru_cache, partial, partialmethod
+from pathlib import Path
 from types import CodeType, MethodType
 from typing import Any
 
@@ -78,8 +79,8 @@ def folder() -> str:
 
 def kernel() -> str:
     """Who this is: "pid 4711, 05_rag.ipynb", or "pid 4711" where no notebook runs."""
-    notebook = os.environ.get("JPY_SESSION_NAME", "")
-    return ", ".join(filter(None, [f"pid {os.getpid()}", os.path.basename(notebook)]))
+    notebook = Path(os.environ.get("JPY_SESSION_NAME", "")).name
+    return ", ".join(filter(None, [f"pid {os.getpid()}", notebook]))
 
 
 def resolve(text: str) -> str:
@@ -324,6 +325,7 @@ def _closed_over(cell: Any, seen: set[int]) -> Iterator[CodeType]:
 
 
 def is_own(name: str) -> bool:
+    """Whether a file is the user's: neither Python's nor an installed package's."""
     installed = {*site.getsitepackages(), sysconfig.get_paths()["stdlib"]}
     return not name.startswith("<frozen") and not _under(name, installed)
 

@@ -12,7 +12,7 @@ import tempfile
 import uuid
 import warnings
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import ray
@@ -55,6 +55,7 @@ class Head:
         python_version: version that it was started with.
         num_cpus: CPUs asked for, or None.
         num_gpus: GPUs asked for, or None.
+        daemons: process ids of the control store and the raylet.
     """
 
     cluster_id: str
@@ -66,6 +67,7 @@ class Head:
     python_version: str
     num_cpus: float | None
     num_gpus: float | None
+    daemons: tuple[int, ...] = ()
 
 
 def versions() -> tuple[str, str]:
@@ -79,7 +81,7 @@ def known_head() -> Head | None:
     if content is None:
         return None
     head = Head(**content)
-    if len(processes.daemons(head.cluster_id)) >= 2:  # the control store and the raylet
+    if len(head.daemons) >= 2 and all(processes.lives(p, head.cluster_id) for p in head.daemons):
         return head
     clear(head)
     return None
@@ -164,6 +166,8 @@ def launch(num_cpus: float | None, num_gpus: float | None, http_port: int) -> He
         num_gpus=num_gpus,
     )
     _ray_start(head, dashboard, agents)
+    daemons = tuple(each.pid for each in processes.daemons(head.cluster_id))
+    head = replace(head, daemons=daemons)
     state.write(FILE, asdict(head))
     return head
 
@@ -243,12 +247,17 @@ def attached() -> bool:
     return bool(ray.is_initialized())
 
 
+def address() -> str:
+    """Host and port of the control store that this process is connected to."""
+    return str(ray.get_runtime_context().gcs_address)
+
+
 def facts(http_url: str, dashboard: str) -> ClusterFacts:
     """Facts of the cluster that this process is connected to."""
     resources, nodes = ray.cluster_resources(), [n for n in ray.nodes() if n["Alive"]]
     booked = resources.get("GPU", 0.0)
     return ClusterFacts(
-        address=str(ray.get_runtime_context().gcs_address),
+        address=address(),
         http_url=http_url,
         dashboard_url=f"http://{dashboard}" if dashboard else "",
         num_cpus=resources.get("CPU", 0.0),

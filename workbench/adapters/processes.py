@@ -31,6 +31,15 @@ def clusters() -> set[str]:
     return found - {"", os.environ.get(MARK, "")}
 
 
+def lives(pid: int, cluster_id: str) -> bool:
+    """Whether that process of a cluster still runs."""
+    with contextlib.suppress(psutil.Error):
+        process = psutil.Process(pid)
+        dead = process.status() in (psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD)
+        return not dead and process.environ().get(MARK) == cluster_id
+    return False
+
+
 def daemons(cluster_id: str) -> list[psutil.Process]:
     """The marked processes that `ray start` left running: the control store and the raylet."""
     found = []

@@ -8,10 +8,11 @@ from typing import Any
 from ray import serve
 
 from workbench.core import targets
+from workbench.core.digests import Units
 from workbench.core.fingerprint import Fingerprint, Parts, fingerprint, functions_in
 from workbench.core.graph import Graph, Node, kebab, need_of
 from workbench.core.references import outer_names
-from workbench.core.units import Units, closure_digest
+from workbench.core.units import closure_digest
 from workbench.errors import PlanError
 from workbench.replica import apps
 from workbench.replica import package as packages
@@ -195,9 +196,7 @@ class _Code:
         """
         numbers = {key: number for number, key in enumerate(self._children)}
         parts = (self._target, self._app, self._args, self._kwargs)
-        return _dumped(
-            parts, lambda o: numbers.get(id(o)), name, self._globals_of, self._class_id
-        )
+        return _dumped(parts, lambda o: numbers.get(id(o)), name, self._globals_of, self._class_id)
 
     def fingerprint(self, kind: str, deployment: Any) -> Fingerprint:
         """What it is made of, with its options."""

@@ -63,7 +63,9 @@ def options_of(deployment: Any) -> tuple[dict[str, Any], dict[str, Any]]:
         "max_replicas_per_node": replica.max_replicas_per_node,
     }
     light = dict(deployment._deployment_config.model_dump())
-    actor |= {name: light.pop(name, None) for name in ("gang_scheduling_config", "deployment_actors")}
+    actor |= {
+        name: light.pop(name, None) for name in ("gang_scheduling_config", "deployment_actors")
+    }
     for name in ("version", "user_configured_option_names", "deployment_language"):
         light.pop(name, None)
     return actor, light
@@ -77,7 +79,9 @@ def is_ingress_class(target: Any) -> bool:
 def ingress_parts(target: Any) -> tuple[type, Any]:
     """The user's own class inside one wrapped by `@serve.ingress`, and its application or None."""
     for cls in target.__mro__:
-        variables = inspect.getclosurevars(cls.__init__).nonlocals if "__init__" in vars(cls) else {}
+        variables = (
+            inspect.getclosurevars(cls.__init__).nonlocals if "__init__" in vars(cls) else {}
+        )
         if FROZEN_APP in variables:
             return (cls.__bases__[0] if cls is target else target), variables[FROZEN_APP]
     return target, None

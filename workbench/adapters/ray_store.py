@@ -75,15 +75,15 @@ class CodeStore:
             (app, name, p.version): (pickled(p), p.revision, p.digests)
             for name, p in packages.items()
         }
-        return self._ask("prepare", app, blobs, wait_s)
+        return self._answers("prepare", app, blobs, wait_s)
 
     def exchange(self, app: str, wait_s: float) -> Answers:
         """Have every replica exchange its code for what it prepared."""
-        return self._ask("exchange", app, wait_s)
+        return self._answers("exchange", app, wait_s)
 
     def answers(self, app: str, wait_s: float) -> Answers:
         """Wait on for answers."""
-        return self._ask("answers", app, wait_s)
+        return self._answers("answers", app, wait_s)
 
     def drop(self, app: str, replicas: list[str]) -> None:
         """These replicas are gone."""
@@ -96,6 +96,10 @@ class CodeStore:
     def finish(self, app: str) -> None:
         """The change is complete."""
         self._ask("finish", app)
+
+    def _answers(self, method: str, *args: Any) -> Answers:
+        pending, errors = self._ask(method, *args)
+        return list(pending), dict(errors)
 
     def _ask(self, method: str, *args: Any) -> Any:
         reply = getattr(self._actor, method).remote(*args)

@@ -13,8 +13,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from .digests import Units
+from .objects import members_of
 from .references import hands_out, mentioned
-from .units import Unit, Units, closure_digest, members_of, reached, short_hash
+from .units import Unit, closure_digest, reached, short_hash
 
 # What runs while an object is made, besides what these mention.
 MAKING = (
@@ -56,9 +58,7 @@ class Fingerprint:
     def summary(self) -> dict[str, str]:
         """One digest per part, for the history."""
         parts = {"code": self.code, "state": self.state, "actor": self.actor, "light": self.light}
-        return {
-            name: short_hash(sorted(part.items())) for name, part in parts.items()
-        }
+        return {name: short_hash(sorted(part.items())) for name, part in parts.items()}
 
 
 @dataclass(frozen=True)

@@ -88,7 +88,9 @@ def make_plan(
     if mode not in MODES:
         raise PlanError(f"mode={mode!r} is unknown", f"one of {', '.join(map(repr, MODES))}")
     actions = [_action(name, new, live, mode) for name, new in wanted.items()]
-    gone = [Action(name, REMOVE, "no longer in the graph", True) for name in live if name not in wanted]
+    gone = [
+        Action(name, REMOVE, "no longer in the graph", True) for name in live if name not in wanted
+    ]
     refused = [each for each in (*actions, *gone) if each.kind in (REPLACE, ADD, REMOVE)]
     if mode == "swap" and refused:
         reasons = "; ".join(f"{a.deployment!r} needs {a.kind}: {a.reason}" for a in refused)

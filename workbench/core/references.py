@@ -71,10 +71,7 @@ def codes(code: CodeType) -> Iterator[CodeType]:
 @functools.lru_cache(maxsize=4096)
 def _global_names(code: CodeType) -> frozenset[str]:
     return frozenset(
-        i.argval
-        for each in codes(code)
-        for i in dis.get_instructions(each)
-        if i.opname in GLOBAL
+        i.argval for each in codes(code) for i in dis.get_instructions(each) if i.opname in GLOBAL
     )
 
 

@@ -114,9 +114,8 @@ def _line(
     new = [r for r in replicas if r["replica_id"] not in old]
     running = sum(word(r["state"]) == "RUNNING" for r in new)
     leaving = sum(word(r["state"]) == "RUNNING" for r in replicas if r["replica_id"] in old)
-    known = found is not None and _stamp(found) == wanted.stamps[node.name]
-    done = known and running >= node.replicas and not leaving
-    if not fresh:
+    done = _stamp(found) == wanted.stamps[node.name] and running >= node.replicas and not leaving
+    if not fresh and found is not None:
         done = done and word(found["status"]) == "HEALTHY" and _as_many(node, running)
     placed = all(r.get("pid") for r in new) and bool(new)
     detail = "" if done or placed or room is None else waiting_for(node.need, room)
@@ -128,7 +127,9 @@ def _as_many(node: Node, running: int) -> bool:
     return node.autoscaling or running == node.replicas
 
 
-def _stamp(found: Mapping[str, Any]) -> float | None:
+def _stamp(found: Mapping[str, Any] | None) -> float | None:
+    if found is None:
+        return None
     stamp: float | None = found["deployment_config"].get("graceful_shutdown_timeout_s")
     return stamp
 

@@ -153,6 +153,7 @@ def request_id(scope: Message) -> str:
 
 
 def add_handler(app: Any, error: Any, handler: Any) -> None:
+    """Have an application answer an error by a handler, unless it has one of its own."""
     known = getattr(app, "exception_handlers", {})
     if hasattr(app, "add_exception_handler") and error not in known:
         app.middleware_stack = None  # it is built at the first request; a handler must come before

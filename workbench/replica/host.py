@@ -39,7 +39,8 @@ class Host:
     async def __init__(  # type: ignore[misc]  # Serve awaits it
         self, package: Package, children: list[Any]
     ) -> None:
-        self._failures, self._handlers = Failures(), []
+        self._failures = Failures()
+        self._handlers: list[tuple[Any, Any]] = []
         self._place = Place(children, self._add_handlers)
         self._loop = asyncio.get_running_loop()
         self._staged: tuple[bytes, Live] | None = None

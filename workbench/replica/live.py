@@ -204,7 +204,10 @@ def _batches(member: Any) -> bool:
 
 
 def _batching(member: Any) -> tuple[Any, Any]:
-    return member._get_max_batch_size(), member._get_batch_wait_timeout_s()  # Serve's; no public ones
+    return (
+        member._get_max_batch_size(),
+        member._get_batch_wait_timeout_s(),
+    )  # Serve's; no public ones
 
 
 def _is_data(name: str, value: Any) -> bool:
@@ -233,5 +236,8 @@ def _functions(live: Live) -> Iterator[FunctionType]:
         function = inspect.unwrap(getattr(each, "__func__", each)) if callable(each) else each
         if isinstance(function, property):
             function = function.fget
-        if isinstance(function, FunctionType) and "site-packages" not in function.__code__.co_filename:
+        if (
+            isinstance(function, FunctionType)
+            and "site-packages" not in function.__code__.co_filename
+        ):
             yield function

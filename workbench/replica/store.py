@@ -98,7 +98,7 @@ class Store:
             try:
                 wait = cell.changed.wait_for(lambda: cell.order[0] > after)
                 await asyncio.wait_for(wait, POLL_S)
-            except asyncio.TimeoutError:
+            except TimeoutError:
                 return None
         return cell.order
 
@@ -196,7 +196,7 @@ class Store:
             change.heard.clear()
             try:
                 await asyncio.wait_for(change.heard.wait(), max(until - loop.time(), 0.0))
-            except asyncio.TimeoutError:
+            except TimeoutError:
                 break
         waiting = sorted(change.pending)
         return waiting or ([""] if self._waits(change) else []), dict(change.errors)
@@ -244,7 +244,7 @@ class Store:
             change.heard.clear()
             try:
                 await asyncio.wait_for(change.heard.wait(), until - loop.time())
-            except asyncio.TimeoutError:
+            except TimeoutError:
                 break
             finally:
                 change.heard.set()  # for whoever waits for answers

@@ -81,7 +81,7 @@ def current() -> Cluster:
             "the cluster that this kernel was attached to is gone, and its applications with it",
             "workbench.start() starts a new one; then run the cells that deploy again",
         )
-    return _here()
+    return _seen.get(ray_cluster.address()) or _here()
 
 
 def attached() -> Cluster:
@@ -111,7 +111,12 @@ def _here() -> Cluster:
     head = ray_cluster.known_head()
     port = ray_serve.http_port()
     dashboard = head.dashboard if head is not None else ""
-    return Cluster(ray_cluster.facts(f"http://127.0.0.1:{port}", dashboard))
+    found = Cluster(ray_cluster.facts(f"http://127.0.0.1:{port}", dashboard))
+    _seen[found.facts.address] = found
+    return found
+
+
+_seen: dict[str, Cluster] = {}  # by address, so that a deploy need not ask for them again
 
 
 def _attach_to(address: str, http_port: int) -> Cluster:

@@ -1,9 +1,10 @@
-"""`deploy()`, `plan()` and `rollback()`: from an object in the notebook to a service that answers."""
+"""`deploy()`, `plan()` and `rollback()`: from an object to a service that answers."""
 
 from __future__ import annotations
 
 import secrets
 import time
+from contextlib import AbstractContextManager
 from typing import Any
 
 from workbench.adapters import cells, history, ray_serve, state
@@ -16,7 +17,7 @@ from workbench.replica.package import Package
 from . import rollout
 from .app import App
 from .exchange import Exchange
-from .request import Request, request_of
+from .request import Request, wanted
 from .rollout import Good, Progress, RolloutFailed
 
 ADVICE = "mend the code and deploy again; app.logs() shows what the replicas wrote"
@@ -31,7 +32,8 @@ def plan(
     **options: Any,
 ) -> Plan:
     """Say what `deploy()` would do with the same arguments, and why; see `workbench.plan`."""
-    request = request_of(target, name, route_prefix, mode, options)
+    graph, checked = wanted(target, name, options)
+    request = Request(graph, checked, route_prefix, mode)
     request.check_capacity(surge=True)
     return request.plan
 
@@ -53,9 +55,16 @@ def deploy(
     began_s = time.monotonic()
     if timeout_s <= 0:
         raise PlanError(f"timeout_s={timeout_s!r} is not positive", "give seconds, such as 300")
-    request = request_of(target, name, route_prefix, mode, options)
-    run = Run(request, note, timeout_s, surge=not allow_downtime, began_s=began_s)
-    return run.carry_out(progress, wait)
+    graph, checked = wanted(target, name, options)
+    with _held(checked, progress):
+        request = Request(graph, checked, route_prefix, mode)
+        run = Run(request, note, timeout_s, surge=not allow_downtime, began_s=began_s)
+        return run.carry_out(progress, wait)
+
+
+def _held(name: str, progress: Progress) -> AbstractContextManager[None]:
+    """The right to change an application; another notebook that has it is waited for."""
+    return state.lock(f"deploy-{name}", progress.say)
 
 
 def rollback(name: str, to: int | None, progress: Progress, timeout_s: float) -> App:
@@ -69,9 +78,10 @@ def rollback(name: str, to: int | None, progress: Progress, timeout_s: float) ->
         known = [each.number for each in past.revisions(name)]
         raise PlanError(f"{name!r} has no revision {to!r}", f"its revisions are {known}")
     good = rollout.good_of(past.graph(name, to), name, to)
-    request = Request(good.graph, name, good.route_prefix)
-    run = Run(request, f"back to revision {to}", timeout_s, surge=True, began_s=began_s)
-    return run.carry_out(progress, wait=True)
+    with _held(name, progress):
+        request = Request(good.graph, name, good.route_prefix)
+        run = Run(request, f"back to revision {to}", timeout_s, surge=True, began_s=began_s)
+        return run.carry_out(progress, wait=True)
 
 
 def _before(revisions: Any, serving: Any) -> int:
@@ -109,13 +119,11 @@ class Run:
             KeyboardInterrupt: the cell was interrupted; the last good revision serves.
         """
         asked = self._request
-        with state.lock(f"deploy-{asked.name}", progress.say):
-            asked.look()
-            asked.check_capacity(self._surge)
-            self._begin()
-            if wait:
-                self._undone_if_it_fails(progress)
-        if not wait:
+        asked.check_capacity(self._surge)
+        self._begin()
+        if wait:
+            self._undone_if_it_fails(progress)
+        else:
             rollout.in_background(self._quietly, f"workbench-deploy-{asked.name}")
         return App(asked.name, asked.route_prefix, asked.cluster, asked.history)
 
@@ -181,8 +189,8 @@ class Run:
             done.append("")  # Serve was told
             self._tell_serve()
             fresh = frozenset(asked.plan.of(REPLACE, ADD))
-            wanted = Wanted(asked.graph, fresh, self._stamps)
-            rollout.follow(asked.name, wanted, since, self._timeout_s, progress)
+            goal = Wanted(asked.graph, fresh, self._stamps)
+            rollout.follow(asked.name, goal, since, self._timeout_s, progress)
             for name in (*fresh, *asked.plan.of("tune")):
                 self._took_ms[name] = self._elapsed_ms()
         self._exchange([n for n in exchanged if n not in first], done)

@@ -49,6 +49,9 @@ class Request:
         name: application name.
         route_prefix: path of the ingress; what it is now, or `/<name>`, when None.
         mode: auto, swap or replace.
+
+    Raises:
+        PlanError: the name or the route prefix is taken, or the mode is refused.
     """
 
     def __init__(
@@ -56,29 +59,20 @@ class Request:
     ) -> None:
         self.cluster, self.history = cluster.current(), history.here()
         self.store = CodeStore()
-        self.graph, self.name, self.mode = graph, name, mode
-        self._asked_prefix = route_prefix
-        self.look()
-
-    def look(self) -> None:
-        """Look at what runs, and plan anew.
-
-        Raises:
-            PlanError: the name or the route prefix is taken, or the mode is refused.
-        """
+        self.graph, self.name = graph, name
         every = ray_serve.details()
-        self.live = Live(every.get(self.name, {}), self.store.committed(self.name))
-        wanted = self._asked_prefix if self._asked_prefix is not None else self.live.route_prefix
-        self.route_prefix = checked_prefix(wanted, self.name)
+        self.live = Live(every.get(name, {}), self.store.committed(name))
+        prefix = route_prefix if route_prefix is not None else self.live.route_prefix
+        self.route_prefix = checked_prefix(prefix, name)
         self._check_name()
         self._check_prefix(every)
-        self.plan = self._planned()
+        self.plan = self._planned(mode)
 
-    def _planned(self) -> Plan:
+    def _planned(self, mode: str) -> Plan:
         known = {name: each.fingerprint for name, each in self.live.generations.items()}
         live = {name: known.get(name) for name in self.live.deployments}
         wanted = {node.name: node.fingerprint for node in self.graph.nodes}
-        return make_plan(self.name, self.route_prefix, wanted, live, self.mode)
+        return make_plan(self.name, self.route_prefix, wanted, live, mode)
 
     def _check_name(self) -> None:
         if self.live.deployments and not self.live.generations and not self._is_ours():
@@ -134,14 +128,13 @@ class Request:
         return found
 
 
-def request_of(
-    target: Any, name: str | None, route_prefix: str | None, mode: str, options: Mapping[str, Any]
-) -> Request:
-    """Check a target that shall be deployed.
+def wanted(target: Any, name: str | None, options: Mapping[str, Any]) -> tuple[Graph, str]:
+    """The graph that a target is, and the name of its application.
 
     Raises:
-        PlanError: the target, name, route prefix, mode or options cannot be deployed.
+        PlanError: the target, name or options cannot be deployed.
+        ClusterError: no cluster can be started or reached.
     """
     checked = checked_name(ray_graph.target_name(target) if name is None else name)
     cluster.current()  # before the graph: it says that a cluster is gone
-    return Request(ray_graph.graph_of(target, options), checked, route_prefix, mode)
+    return ray_graph.graph_of(target, options), checked

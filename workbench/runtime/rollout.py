@@ -100,8 +100,9 @@ def good_of(blob: bytes, app: str, number: int) -> Good:
     try:
         good = ray_serve.loaded(blob)
     except Exception as error:  # unpickling runs the user's code: anything may come
+        what = f"{type(error).__name__}: {error}"
         raise PlanError(
-            f"this Python cannot load revision {number} of {app!r}: {type(error).__name__}: {error}",
+            f"this Python cannot load revision {number} of {app!r}: {what}",
             "use the environment that deployed it, or deploy its source again: app.history()",
         ) from error
     return good if isinstance(good, Good) else Good(**vars(good))

@@ -10,7 +10,6 @@ from workbench.core.status import ProgressLine
 
 from . import display, tables
 
-
 QUIET_S = 0.2
 
 
