@@ -227,7 +227,8 @@ def attach(address: str, http_port: int) -> None:
     try:
         ray.init(address=address, log_to_driver=False, logging_level="ERROR")
     except (ConnectionError, RuntimeError, ValueError, TimeoutError) as error:
-        raise ClusterError(f"cannot attach to {address}: {error}", "workbench doctor") from error
+        advice = "workbench.start() starts one" if address == "auto" else "workbench doctor"
+        raise ClusterError(f"cannot attach to {address}: {error}", advice) from error
     logging.getLogger("ray.serve").setLevel(logging.WARNING)  # a cell is no place for its news
     serve.start(http_options={"host": "127.0.0.1", "port": http_port})
 
