@@ -41,7 +41,8 @@ def ask(app: Any, questions: list[str]) -> None:
         took_s = time.perf_counter() - began
         print(f"\nQ: {question}\nA: {answer['answer']}   ({took_s:.1f} s)")
         for source in answer["sources"][:2]:
-            print(f"   {source['score']:.2f} {source['doc']}: {source['text'][:90]}...")
+            text = " ".join(source["text"].split())
+            print(f"   {source['score']:.2f} {source['doc']}: {text[:90]}...")
 
 
 def build_index(namespace: dict[str, Any], corpus: Path) -> int:
