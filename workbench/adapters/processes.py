@@ -1,4 +1,8 @@
-"""The processes of a cluster: found by the mark in their environment, ended by their ids."""
+"""The processes of a cluster: found by the mark in their environment, ended by their ids.
+
+Ray's agents write their titles over their environment and lose the mark by chance, so all that is
+in the session of a marked process counts too: `ray start` opens one for its daemons.
+"""
 
 from __future__ import annotations
 
@@ -13,13 +17,37 @@ POLITE_S = 2.0
 
 
 def marked(cluster_id: str) -> list[psutil.Process]:
-    """Every process of this user that carries the mark, but this one."""
+    """Every process of this user that carries the mark or is in a carrier's session, but ours."""
+    return _members(cluster_id, _sessions(cluster_id))
+
+
+def _carriers(cluster_id: str) -> list[psutil.Process]:
     found = []
     for process in psutil.process_iter():
         with contextlib.suppress(psutil.Error):
             if process.pid != os.getpid() and process.environ().get(MARK) == cluster_id:
                 found.append(process)
     return found
+
+
+def _sessions(cluster_id: str) -> set[int]:
+    found = {_session(process.pid) for process in _carriers(cluster_id)}
+    return found - {_session(os.getpid()), None}  # type: ignore[return-value]
+
+
+def _members(cluster_id: str, sessions: set[int]) -> list[psutil.Process]:
+    found = {process.pid: process for process in _carriers(cluster_id)}
+    for process in psutil.process_iter():
+        if _session(process.pid) in sessions:
+            found.setdefault(process.pid, process)
+    return list(found.values())
+
+
+def _session(pid: int) -> int | None:
+    try:
+        return os.getsid(pid)
+    except OSError:  # it has ended
+        return None
 
 
 def clusters() -> set[str]:
@@ -52,12 +80,15 @@ def daemons(cluster_id: str) -> list[psutil.Process]:
 
 def end(cluster_id: str) -> None:
     """End every marked process: politely, the raylet first, then by force."""
-    processes = marked(cluster_id)
+    sessions = _sessions(cluster_id)
+    processes = _members(cluster_id, sessions)
     for process in sorted(processes, key=_order):
         with contextlib.suppress(psutil.Error):
             process.terminate()
     psutil.wait_procs(processes, timeout=POLITE_S)
-    leftover = marked(cluster_id)  # asked again: a daemon may have started one meanwhile
+    leftover = _members(
+        cluster_id, sessions
+    )  # asked again: a daemon may have started one meanwhile
     for process in leftover:
         with contextlib.suppress(psutil.Error):
             process.kill()
@@ -96,7 +127,7 @@ def _named(pid: int | None) -> str:
     if pid is None:
         return "a process of another user"
     with contextlib.suppress(psutil.Error):
-        return f"pid {pid} ({' '.join(psutil.Process(pid).cmdline())[:120]})"
+        return f"pid {pid} ({' '.join(psutil.Process(pid).cmdline())[:120].strip()})"
     return f"pid {pid}"
 
 

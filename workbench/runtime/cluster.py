@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from workbench.adapters import cluster as ray_cluster
 from workbench.adapters import ray_serve, state
+from workbench.adapters.address import reachable
 from workbench.core.cluster import ClusterFacts
 from workbench.errors import ClusterError
 
@@ -120,6 +121,7 @@ _seen: dict[str, Cluster] = {}  # by address, so that a deploy need not ask for 
 
 
 def _attach_to(address: str, http_port: int) -> Cluster:
+    address = reachable(address)  # before the cluster in use is let go
     ray_cluster.detach()
     ray_cluster.attach(address, http_port)
     return _here()
