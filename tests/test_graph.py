@@ -7,16 +7,24 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from workbench.core.capacity import Room, shortage, waiting_for
+from workbench.core.fingerprint import Fingerprint
 from workbench.core.graph import Graph, Need, Node, checked_name, checked_prefix, kebab
 from workbench.core.nearest import suggestion
-from workbench.core.plan import make_plan
-from workbench.core.rollout import before_of, judge
+from workbench.core.rollout import Wanted, before_of, judge
 from workbench.errors import PlanError
 
 
 def node(name: str = "a", replicas: int = 1, need: Need | None = None, surges: bool = True) -> Node:
     """A deployment with nothing in it."""
-    return Node(name, "plain", name, b"", (), {}, replicas, False, surges, need or Need(), None)
+    made_of = Fingerprint("plain", {}, {})
+    options = (replicas, False, surges, need or Need(), None, made_of)
+    return Node(name, "plain", name, b"", (), {}, *options)
+
+
+def wanted(*nodes: Node, fresh: bool = True) -> Wanted:
+    """A rollout of these, all with new processes or all with the old ones."""
+    names = frozenset(n.name for n in nodes if fresh)
+    return Wanted(Graph(nodes), names, {n.name: 20.0 for n in nodes})
 
 
 def details(**replicas: list[tuple[str, str]]) -> dict[str, object]:
@@ -27,6 +35,7 @@ def details(**replicas: list[tuple[str, str]]) -> dict[str, object]:
             name: {
                 "message": "",
                 "status": "HEALTHY",
+                "deployment_config": {"graceful_shutdown_timeout_s": 20.0},
                 "replicas": [{"replica_id": i, "state": s, "pid": 1} for i, s in each],
             }
             for name, each in replicas.items()
@@ -74,7 +83,7 @@ def test_what_fits_is_never_refused_and_what_does_not_always(
     room = Room({"CPU": 64}, {"CPU": free}, {"CPU": 64})
     more = max(replicas - live, 1 if live else 0)
 
-    said = shortage([node("a", replicas, Need(cpus=amount))], room, {"a": live}, surge=True)
+    said = shortage([node("a", replicas, Need(cpus=amount))], room, {"a": live}, {"a"})
 
     assert bool(said) == (more * amount > free + 1e-9)
 
@@ -83,7 +92,7 @@ def test_a_replica_larger_than_every_node_is_refused() -> None:
     """Ray would wait for such a replica for ever."""
     room = Room({"GPU": 4, "CPU": 8}, {"GPU": 4, "CPU": 8}, {"GPU": 2, "CPU": 8})
 
-    said = shortage([node("llm", 1, Need(gpus=3))], room, {}, surge=True)
+    said = shortage([node("llm", 1, Need(gpus=3))], room, {}, ())
 
     assert said == "'llm' needs 3 GPU per replica, the cluster's largest node has 2"
 
@@ -97,11 +106,11 @@ def test_why_a_replica_waits() -> None:
 
 def test_a_rollout_is_ready_when_only_new_replicas_take_requests() -> None:
     """`deploy()` may not return while an old replica can still answer."""
-    graph = Graph((node("a", 2),))
+    goal = wanted(node("a", 2))
     since = before_of(details(a=[("old1", "RUNNING"), ("old2", "RUNNING")]))
 
     def ready(*replicas: tuple[str, str]) -> bool:
-        return judge(graph, details(a=list(replicas)), since, None, 1.0).ready
+        return judge(goal, details(a=list(replicas)), since, None, 1.0).ready
 
     assert not ready(("old1", "RUNNING"), ("old2", "RUNNING"))
     assert not ready(("old1", "RUNNING"), ("new1", "RUNNING"), ("new2", "RUNNING"))
@@ -112,10 +121,9 @@ def test_a_rollout_is_ready_when_only_new_replicas_take_requests() -> None:
 @given(st.lists(st.sampled_from(["RUNNING", "STARTING", "STOPPING", "UPDATING"]), max_size=6))
 def test_ready_means_enough_running_replicas(states: list[str]) -> None:
     """No mixture of states is taken for ready unless enough new replicas run."""
-    graph = Graph((node("a", 2),))
     found = details(a=[(f"r{n}", state) for n, state in enumerate(states)])
 
-    verdict = judge(graph, found, before_of(None), None, 0.0)
+    verdict = judge(wanted(node("a", 2)), found, before_of(None), None, 0.0)
 
     assert verdict.ready == (states.count("RUNNING") >= 2)
 
@@ -124,21 +132,24 @@ def test_an_older_failure_is_not_taken_for_a_new_one() -> None:
     """Serve keeps its message until the next rollout has begun."""
     failed = details(a=[])
     failed["deployments"]["a"]["message"] = "A replica failed to start. Error:\nboom"  # type: ignore[index]
-    graph = Graph((node("a"),))
+    goal = wanted(node("a"))
 
-    assert judge(graph, failed, before_of(failed), None, 0.0).failure == ""
-    assert judge(graph, failed, before_of(None), None, 0.0).failure == "a: boom"
+    assert judge(goal, failed, before_of(failed), None, 0.0).failure == ""
+    assert judge(goal, failed, before_of(None), None, 0.0).failure == "a: boom"
 
 
-def test_a_plan_names_what_is_added_replaced_and_removed() -> None:
-    """Nothing that runs is dropped without being named."""
-    plan = make_plan("rag", "/rag", ["a", "b"], ["b", "c"])
+def test_a_rollout_of_options_is_ready_when_serve_knows_them() -> None:
+    """Before that, what it reports is about the options that it had."""
+    goal = wanted(node("a", 2), fresh=False)
+    older = details(a=[("r1", "RUNNING"), ("r2", "RUNNING")])
+    older["deployments"]["a"]["deployment_config"]["graceful_shutdown_timeout_s"] = 20.000003  # type: ignore[index]
 
-    assert [(x.deployment, x.kind) for x in plan.actions] == [
-        ("a", "add"),
-        ("b", "replace"),
-        ("c", "remove"),
-    ]
+    def ready(found: dict[str, object]) -> bool:
+        return judge(goal, found, before_of(older), None, 1.0).ready
+
+    assert not ready(older)
+    assert not ready(details(a=[("r1", "RUNNING")]))
+    assert ready(details(a=[("r1", "RUNNING"), ("r2", "RUNNING")]))
 
 
 def test_suggestions_name_the_nearest() -> None:

@@ -11,7 +11,10 @@ ROOT = Path(__file__).parent.parent / "workbench"
 MODULES = sorted(ROOT.rglob("*.py"))
 LAYERS = ["errors", "core", "replica", "adapters", "runtime", "ui"]
 OWNERS = {
-    "ray": {"adapters/ray_serve.py", "adapters/ray_handles.py", "adapters/cluster.py", "replica"},
+    "ray": {
+        *("adapters/cluster.py", "adapters/ray_graph.py", "adapters/ray_handles.py"),
+        *("adapters/ray_serve.py", "adapters/ray_store.py", "replica"),
+    },
     "sqlite3": {"adapters/history.py"},
     "ipywidgets": {"ui"},
     "httpx": {"adapters/http.py"},

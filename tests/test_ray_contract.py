@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 import subprocess
 import sys
 
@@ -11,8 +12,10 @@ from fastapi import FastAPI
 from ray import serve
 
 import workbench.replica
-from workbench.adapters import ray_serve
+from workbench.adapters import ray_graph, ray_serve
 from workbench.core.graph import Graph
+from workbench.replica import live
+from workbench.replica import package as packages
 
 
 @serve.deployment(num_replicas=2)
@@ -57,9 +60,53 @@ def test_an_ingress_class_is_recognised() -> None:
     class Service:
         pass
 
-    assert ray_serve._kind(Service) == "asgi_class"
-    assert ray_serve._kind(FastAPI()) == "asgi_app"
-    assert ray_serve._kind(len) == "object"
+    assert ray_graph._kind(Service) == "asgi_class"
+    assert ray_graph._kind(FastAPI()) == "asgi_app"
+    assert ray_graph._kind(len) == "object"
+
+
+def test_an_ingress_class_gives_its_parts() -> None:
+    """The user's class is the wrapper's first base, the application a variable of its closure."""
+
+    class Plain:
+        def __serve_build_asgi_app__(self) -> FastAPI:
+            return FastAPI()
+
+    wrapped = serve.ingress(FastAPI(title="mine"))(Plain)
+    cls, app = ray_serve.ingress_parts(wrapped)
+
+    assert cls is Plain
+    assert app.title == "mine"
+    assert ray_serve.ingress_parts(serve.ingress()(Plain)) == (Plain, None)
+
+
+def test_batched_methods_tell_their_values() -> None:
+    """`_get_max_batch_size` and `_get_batch_wait_timeout_s`, which have no public twins."""
+
+    class Batched:
+        @serve.batch(max_batch_size=7, batch_wait_timeout_s=0.25)
+        async def run(self, xs: list[int]) -> list[int]:
+            return xs
+
+    assert live._declared(Batched) == {"run": (7, 0.25)}
+
+
+def test_classes_are_named_where_we_expect_it() -> None:
+    """Cloudpickle's makers of classes take the tracker's id as their fifth and sixth argument."""
+
+    class Plain:
+        pass
+
+    class Choice(enum.Enum):
+        ONE = 1
+
+    for cls in (Plain, Choice):
+        blob = packages.dump((cls, None, (), {}), lambda o: None, class_id=lambda c: "f" * 32)
+        known: dict[str, type] = {}
+        first = packages.load(blob, [], known)[0]
+        assert known == {"f" * 32: first}
+        first.seen = True
+        assert packages.load(blob, [], known)[0].seen
 
 
 def test_multiplexing_is_recognised() -> None:
@@ -71,8 +118,8 @@ def test_multiplexing_is_recognised() -> None:
         async def load(self, model_id: str) -> str:
             return model_id
 
-    [node] = ray_serve.graph_of(Many.bind(), {}).nodes
-    hosted = ray_serve._hosted(node, surge=True)
+    [node] = ray_graph.graph_of(Many.bind(), {}).nodes
+    hosted = ray_serve._hosted(node, surge=True, stamp=20.0)
 
     assert ray_serve._callable_uses_multiplexing(hosted.func_or_class)
 
@@ -80,8 +127,9 @@ def test_multiplexing_is_recognised() -> None:
 def test_options_of_the_user_win() -> None:
     """Our surge and shutdown wait are defaults, not orders."""
     mine = Child.options(graceful_shutdown_wait_loop_s=7)
-    nodes = [*ray_serve.graph_of(mine, {}).nodes, *ray_serve.graph_of(Child, {}).nodes]
-    first, second = (ray_serve._hosted(node, surge=True)._deployment_config for node in nodes)
+    nodes = [*ray_graph.graph_of(mine, {}).nodes, *ray_graph.graph_of(Child, {}).nodes]
+    hosted = [ray_serve._hosted(node, surge=True, stamp=20.0) for node in nodes]
+    first, second = (each._deployment_config for each in hosted)
 
     assert first.graceful_shutdown_wait_loop_s == 7
     assert second.graceful_shutdown_wait_loop_s == ray_serve.SHUTDOWN_WAIT_LOOP_S
@@ -90,8 +138,9 @@ def test_options_of_the_user_win() -> None:
 
 def test_replicas_need_no_workbench() -> None:
     """What is shipped can be unpickled where the package is not installed."""
-    graph = Graph(ray_serve.graph_of(Child.options(name="c"), {}).nodes)
-    blob = ray_serve.dumped(ray_serve.application_of(graph, "a", 1, "v1", surge=True))
+    graph = Graph(ray_graph.graph_of(Child.options(name="c"), {}).nodes)
+    shipped = {"c": ray_serve.package_of(graph.nodes[0], "a", 1, "v1")}
+    blob = ray_serve.dumped(ray_serve.application_of(graph, shipped, {"c": 20.0}, surge=True))
     code = (
         "import sys; sys.modules['workbench'] = None\n"
         "from ray import cloudpickle\n"

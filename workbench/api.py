@@ -89,7 +89,7 @@ def deploy(
         DeployError: the new code did not become healthy; what served before still serves.
         ClusterError: no cluster can be started or reached.
     """
-    return _deploy.deploy(
+    done = _deploy.deploy(
         target,
         Progress(),
         name=name,
@@ -101,6 +101,7 @@ def deploy(
         allow_downtime=allow_downtime,
         **options,
     )
+    return App(done.name, done.route_prefix, done.cluster, done.history, Progress)
 
 
 def plan(
@@ -127,7 +128,7 @@ def connect(name: str) -> App:
         PlanError: no application of that name runs.
         ClusterError: no cluster can be reached.
     """
-    return _apps.connect(name)
+    return _apps.connect(name, Progress)
 
 
 def apps() -> Apps:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from workbench.adapters import cells, ray_handles, ray_serve
@@ -18,7 +18,7 @@ from workbench.core.status import AppStatus, DeploymentStatus, word
 from workbench.errors import PlanError
 from workbench.replica.host import CALL
 
-from . import rollout
+from . import deploy, rollout
 from .cluster import Cluster
 
 
@@ -34,9 +34,16 @@ class App:
         docs_url: address of FastAPI's interactive documentation.
     """
 
-    def __init__(self, name: str, route_prefix: str, cluster: Cluster, history: History) -> None:
+    def __init__(
+        self,
+        name: str,
+        route_prefix: str,
+        cluster: Cluster,
+        history: History,
+        show: Callable[[], rollout.Progress] = rollout.Silent,
+    ) -> None:
         self.name, self.route_prefix = name, route_prefix
-        self._cluster, self._history = cluster, history
+        self._cluster, self._history, self._show = cluster, history, show
         self.url = cluster.http_url + ("" if route_prefix == "/" else route_prefix)
         self.docs_url = f"{self.url}/docs"
         self._ingress = Ingress(self.url, traceback_of=self._traceback_of)
@@ -195,6 +202,26 @@ class App:
         newer = b if b is not None else (serving.number if serving else None)
         older = a if a is not None else max((n for n in numbers if n < (newer or 0)), default=None)
         return diff_of(self._revision(older), self._revision(newer))
+
+    def rollback(self, to: int | None = None, timeout_s: float = 300.0) -> App:
+        """Put the code and options of an earlier revision back, in place where that is possible.
+
+        It becomes a new revision. Works after a kernel restart too.
+
+        Args:
+            to: number of the revision; the one that served before the present one when None.
+            timeout_s: seconds to wait before it is undone.
+
+        Returns:
+            This application.
+
+        Raises:
+            PlanError: there is no such revision, it never served, or this Python cannot load it.
+            CapacityError: it does not fit on the cluster.
+            DeployError: it did not become healthy; what served before still serves.
+        """
+        deploy.rollback(self.name, to, self._show(), timeout_s)
+        return self
 
     def _revision(self, number: int | None) -> Revision:
         found = None if number is None else self._history.revision(self.name, number)

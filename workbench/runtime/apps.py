@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from workbench.adapters import history, ray_serve
 from workbench.core.nearest import suggestion
 from workbench.core.status import AppStatus
@@ -9,6 +11,7 @@ from workbench.errors import PlanError
 
 from . import cluster
 from .app import App, status_of
+from .rollout import Progress, Silent
 
 
 class Apps(tuple[AppStatus, ...]):
@@ -18,11 +21,12 @@ class Apps(tuple[AppStatus, ...]):
         return "\n".join(str(each) for each in self) or "no applications"
 
 
-def connect(name: str) -> App:
+def connect(name: str, show: Callable[[], Progress] = Silent) -> App:
     """Get hold of an application that runs, after a kernel restart or from another notebook.
 
     Args:
         name: application name.
+        show: makes the display of a rollback.
 
     Raises:
         PlanError: no application of that name runs.
@@ -32,7 +36,7 @@ def connect(name: str) -> App:
     found = ray_serve.details()
     if name not in found:
         raise PlanError(f"no application {name!r} runs on the cluster", suggestion(name, found))
-    return App(name, found[name]["route_prefix"] or "/", here, history.here())
+    return App(name, found[name]["route_prefix"] or "/", here, history.here(), show)
 
 
 def apps() -> Apps:

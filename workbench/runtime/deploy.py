@@ -15,7 +15,6 @@ from workbench.errors import DeployError, PlanError
 from workbench.replica.package import Package
 
 from . import rollout
-from .app import App
 from .exchange import Exchange
 from .request import Request, wanted
 from .rollout import Good, Progress, RolloutFailed
@@ -50,8 +49,8 @@ def deploy(
     mode: str = "auto",
     allow_downtime: bool = False,
     **options: Any,
-) -> App:
-    """Deploy a target; see `workbench.deploy`."""
+) -> Request:
+    """Deploy a target; see `workbench.deploy`. Returns what was asked for and is true now."""
     began_s = time.monotonic()
     if timeout_s <= 0:
         raise PlanError(f"timeout_s={timeout_s!r} is not positive", "give seconds, such as 300")
@@ -59,7 +58,8 @@ def deploy(
     with _held(checked, progress):
         request = Request(graph, checked, route_prefix, mode)
         run = Run(request, note, timeout_s, surge=not allow_downtime, began_s=began_s)
-        return run.carry_out(progress, wait)
+        run.carry_out(progress, wait)
+    return request
 
 
 def _held(name: str, progress: Progress) -> AbstractContextManager[None]:
@@ -67,7 +67,7 @@ def _held(name: str, progress: Progress) -> AbstractContextManager[None]:
     return state.lock(f"deploy-{name}", progress.say)
 
 
-def rollback(name: str, to: int | None, progress: Progress, timeout_s: float) -> App:
+def rollback(name: str, to: int | None, progress: Progress, timeout_s: float) -> None:
     """Put an earlier revision back by the same way; see `App.rollback`."""
     began_s = time.monotonic()
     past = history.here()
@@ -81,7 +81,7 @@ def rollback(name: str, to: int | None, progress: Progress, timeout_s: float) ->
     with _held(name, progress):
         request = Request(good.graph, name, good.route_prefix)
         run = Run(request, f"back to revision {to}", timeout_s, surge=True, began_s=began_s)
-        return run.carry_out(progress, wait=True)
+        run.carry_out(progress, wait=True)
 
 
 def _before(revisions: Any, serving: Any) -> int:
@@ -111,7 +111,7 @@ class Run:
         self._good: Good | None = None
         self._took_ms: dict[str, float] = {}
 
-    def carry_out(self, progress: Progress, wait: bool) -> App:
+    def carry_out(self, progress: Progress, wait: bool) -> None:
         """Bring the revision up, or undo it.
 
         Raises:
@@ -125,7 +125,6 @@ class Run:
             self._undone_if_it_fails(progress)
         else:
             rollout.in_background(self._quietly, f"workbench-deploy-{asked.name}")
-        return App(asked.name, asked.route_prefix, asked.cluster, asked.history)
 
     def _quietly(self) -> None:
         try:
