@@ -12,6 +12,7 @@ import argparse
 import contextlib
 import os
 import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -65,6 +66,7 @@ def _measured(arguments: argparse.Namespace) -> list[Figure]:
         stack.enter_context(contextlib.redirect_stdout(told))  # deploy() prints its progress
         stack.callback(workbench.stop)
         cluster = workbench.start(num_cpus=LOGICAL_CPUS, http_port=free_ports(1)[0])
+        signal.signal(signal.SIGTERM, _leave)  # after Ray's own, which would leave the cluster
         bench = Bench(cluster.http_url, arguments.quick, out)
         for name in arguments.benches or BENCHES:
             _run(name, bench)
@@ -81,6 +83,10 @@ def _arguments() -> argparse.Namespace:
     if unknown:
         parser.error(f"no such bench: {', '.join(sorted(unknown))}")
     return arguments
+
+
+def _leave(signum: int, _: object) -> None:
+    sys.exit(128 + signum)
 
 
 def _run(name: str, bench: Bench) -> None:
