@@ -5,7 +5,7 @@ STAMP := $(VENV)/.installed
 export TOKENIZERS_PARALLELISM = false
 export HF_HUB_OFFLINE ?= 1
 
-.PHONY: setup demo test lint bench lab models clean
+.PHONY: setup demo test lint bench bench-redeploy lab models clean
 
 setup: $(STAMP)
 
@@ -35,6 +35,9 @@ lint: setup
 
 bench: models
 	@for each in tests/bench/bench_*.py; do $(BIN)/python $$each || exit 1; done
+
+bench-redeploy: models
+	$(BIN)/python -m tests.bench.redeploy $(BENCHES)
 
 clean:
 	rm -rf $(VENV) build dist artefacts .pytest_cache .mypy_cache .ruff_cache .hypothesis

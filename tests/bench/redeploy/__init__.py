@@ -1,0 +1,1 @@
+"""Benches of redeploying, black-box on the public functions. Run with `make bench-redeploy`."""
