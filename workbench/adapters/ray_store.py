@@ -15,7 +15,7 @@ from workbench.replica.link import find_store
 from workbench.replica.package import Package
 from workbench.replica.store import NAME, NAMESPACE, Store
 
-from .ray_serve import pickled
+from .ray_serve import dumped, pickled
 
 ANSWER_S = 10.0
 Answers = tuple[list[str], dict[str, str]]
@@ -71,11 +71,7 @@ class CodeStore:
         Returns:
             Replicas that have not answered yet, and errors by replica.
         """
-        blobs = {
-            (app, name, p.version): (pickled(p), p.revision, p.digests)
-            for name, p in packages.items()
-        }
-        return self._answers("prepare", app, blobs, wait_s)
+        return self._answers("prepare", app, _blobs(app, packages), wait_s)
 
     def exchange(self, app: str, wait_s: float) -> Answers:
         """Have every replica exchange its code for what it prepared."""
@@ -97,6 +93,28 @@ class CodeStore:
         """The change is complete."""
         self._ask("finish", app)
 
+    def guard(
+        self, app: str, application: Any, route_prefix: str, back: Mapping[str, Package]
+    ) -> None:
+        """Have all this put back if this process dies before `unguard`.
+
+        Args:
+            app: application name.
+            application: the Serve application that serves now, or None.
+            route_prefix: path of its ingress.
+            back: the code that served before, where new code was exchanged for it already.
+        """
+        blob = b"" if application is None else dumped(application)
+        self._ask("guard", app, blob, route_prefix, _blobs(app, back))
+
+    def heard_of(self, app: str) -> bool:
+        """Say that this process lives; False when it was taken for dead and its work undone."""
+        return bool(self._ask("heard_of", app))
+
+    def unguard(self, app: str) -> None:
+        """The change is over, well or not."""
+        self._ask("unguard", app)
+
     def _answers(self, method: str, *args: Any) -> Answers:
         pending, errors = self._ask(method, *args)
         return list(pending), dict(errors)
@@ -112,6 +130,12 @@ class CodeStore:
                 f"the store of the newest code does not answer: {type(error).__name__}",
                 "run the cell again; if that does not help: workbench.stop()",
             ) from error
+
+
+def _blobs(app: str, packages: Mapping[str, Package]) -> dict[Any, Any]:
+    return {
+        (app, name, p.version): (pickled(p), p.revision, p.digests) for name, p in packages.items()
+    }
 
 
 def _started() -> Any:

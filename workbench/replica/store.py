@@ -15,10 +15,14 @@ import asyncio
 from dataclasses import dataclass, field
 from typing import Any
 
+from ray import cloudpickle, serve
+
 NAME, NAMESPACE = "workbench-store", "workbench"
 POLL_S = 20.0
 PATIENCE_S = 5.0
+LEASE_S = 10.0
 Key = tuple[str, str, str]  # application, deployment, version
+Blobs = dict[Key, tuple[bytes, int, dict[str, Any]]]  # package, revision, digests
 Order = tuple[int, str, bytes]  # number, what to do, pickled package
 LEAVE = -1
 PREPARE, EXCHANGE, UNDO = "prepare", "exchange", "undo"
@@ -40,12 +44,29 @@ class Cell:
 class Change:
     """New code on its way to the replicas of one application."""
 
-    blobs: dict[Key, tuple[bytes, int, dict[str, Any]]]
-    before: dict[Key, tuple[bytes, int, dict[str, Any]]] = field(default_factory=dict)
+    blobs: Blobs
+    before: Blobs = field(default_factory=dict)
     pending: set[str] = field(default_factory=set)
     errors: dict[str, str] = field(default_factory=dict)
     heard: asyncio.Event = field(default_factory=asyncio.Event)
     task: asyncio.Task[None] | None = None
+
+
+@dataclass
+class Guard:
+    """What to put back when the notebook's process that changes an application has died.
+
+    Attributes:
+        until: when it must have been heard of, on the loop's clock.
+        application: the pickled Serve application that served before, or b"" for none.
+        route_prefix: path of its ingress.
+        back: package, revision and digests by cell, where code was exchanged already.
+    """
+
+    until: float
+    application: bytes
+    route_prefix: str
+    back: Blobs
 
 
 class Store:
@@ -55,6 +76,7 @@ class Store:
         self._cells: dict[Key, Cell] = {}
         self._current: dict[str, dict[str, str]] = {}
         self._changes: dict[str, Change] = {}
+        self._guards: dict[str, Guard] = {}
 
     # --- what replicas ask ---
 
@@ -141,7 +163,7 @@ class Store:
         return self._current[key[0]].get(key[1]) != key[2]
 
     async def prepare(
-        self, app: str, blobs: dict[Key, tuple[bytes, int, dict[str, Any]]], wait_s: float
+        self, app: str, blobs: Blobs, wait_s: float
     ) -> tuple[list[str], dict[str, str]]:
         """Have every replica of these cells prepare new code.
 
@@ -226,6 +248,37 @@ class Store:
             change.pending.difference_update(replicas)
             change.heard.set()
 
+    async def guard(self, app: str, application: bytes, route_prefix: str, back: Blobs) -> None:
+        """Put all this back unless `heard_of` is called every few seconds, or `unguard` once."""
+        now = asyncio.get_running_loop().time()
+        guard = self._guards[app] = Guard(now + LEASE_S, application, route_prefix, back)
+        asyncio.get_running_loop().create_task(self._watch(app, guard))
+
+    async def heard_of(self, app: str) -> bool:
+        """The notebook's process lives; False when it was taken for dead before."""
+        guard = self._guards.get(app)
+        if guard is not None:
+            guard.until = asyncio.get_running_loop().time() + LEASE_S
+        return guard is not None
+
+    async def unguard(self, app: str) -> None:
+        """The change is over, well or not."""
+        self._guards.pop(app, None)
+
+    async def _watch(self, app: str, guard: Guard) -> None:
+        loop = asyncio.get_running_loop()
+        while self._guards.get(app) is guard and loop.time() < guard.until:
+            await asyncio.sleep(1.0)
+        if self._guards.get(app) is not guard:
+            return
+        del self._guards[app]
+        await self.cancel(app)
+        if guard.back:
+            change = self._changes[app] = Change(guard.back)
+            await self._exchange(change)
+            await self.finish(app)
+        await asyncio.to_thread(put_back, app, guard.application, guard.route_prefix)
+
     def _waits(self, change: Change) -> bool:
         return bool(change.pending) or (change.task is not None and not change.task.done())
 
@@ -249,3 +302,16 @@ class Store:
             finally:
                 change.heard.set()  # for whoever waits for answers
         change.pending.clear()
+
+
+def put_back(app: str, application: bytes, route_prefix: str) -> None:
+    """Have Serve run an application that served before, or delete what never served."""
+    if not application:
+        serve.delete(app, _blocking=False)
+        return
+    target = serve.RunTarget(cloudpickle.loads(application), name=app, route_prefix=route_prefix)
+    serve.run_many(
+        [target],
+        wait_for_ingress_deployment_creation=False,
+        wait_for_applications_running=False,
+    )

@@ -173,6 +173,9 @@ class Run:
             self._undo(done, "interrupted", INTERRUPTED)
             progress.fail(f"{asked.name} revision {self._number} was interrupted and undone")
             raise
+        finally:
+            if "" in done:
+                asked.store.unguard(asked.name)
         self._record()
         progress.finish(self._summary())
 
@@ -185,11 +188,12 @@ class Run:
         first = asked.callees_of_replaced() if told else set(exchanged)
         self._exchange([n for n in exchanged if n in first], done)
         if told:
+            self._guard(done)
             done.append("")  # Serve was told
             self._tell_serve()
             fresh = frozenset(asked.plan.of(REPLACE, ADD))
             goal = Wanted(asked.graph, fresh, self._stamps)
-            rollout.follow(asked.name, goal, since, self._timeout_s, progress)
+            rollout.follow(asked.name, goal, since, self._timeout_s, progress, self._heard_of)
             for name in (*fresh, *asked.plan.of("tune")):
                 self._took_ms[name] = self._elapsed_ms()
         self._exchange([n for n in exchanged if n not in first], done)
@@ -203,6 +207,20 @@ class Run:
         Exchange(self._request.store, self._request.name, packages, self._timeout_s).run()
         done += names
         self._took_ms |= dict.fromkeys(names, self._elapsed_ms())
+
+    def _guard(self, done: list[str]) -> None:
+        """Have the last good revision put back if this kernel dies from here on."""
+        asked, good = self._request, self._good
+        if good is None:
+            if not asked.live.details:
+                asked.store.guard(asked.name, None, asked.route_prefix, {})
+            return  # what serves is not known here: nothing could be put back
+        back = {n: good.shipped[n] for n in done if n in good.shipped}
+        asked.store.guard(asked.name, rollout.application(good), good.route_prefix, back)
+
+    def _heard_of(self) -> bool:
+        known = self._good is not None or not self._request.live.details
+        return self._request.store.heard_of(self._request.name) or not known
 
     def _tell_serve(self) -> None:
         asked = self._request

@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from workbench.adapters import cells, ray_serve
 from workbench.adapters import cluster as ray_cluster
@@ -22,6 +22,7 @@ __all__ = ["before_of"]
 
 POLL_S = 0.03
 ROOM_EVERY_S = 1.0
+HEARD_EVERY_S = 1.0
 PLACED_WITHIN_S = 5.0  # a process takes seconds to start after it is placed
 UNDO_S = 30.0
 
@@ -119,7 +120,14 @@ def last_good(app: str, past: History) -> Good | None:
         return None
 
 
-def follow(app: str, wanted: Wanted, since: Before, timeout_s: float, progress: Progress) -> None:
+def follow(
+    app: str,
+    wanted: Wanted,
+    since: Before,
+    timeout_s: float,
+    progress: Progress,
+    heard_of: Callable[[], bool],
+) -> None:
     """Wait until every deployment runs the new revision and only that.
 
     Args:
@@ -128,15 +136,20 @@ def follow(app: str, wanted: Wanted, since: Before, timeout_s: float, progress: 
         since: what ran before.
         timeout_s: seconds to wait.
         progress: where the lines are shown.
+        heard_of: says that this process lives; False when its work was undone.
 
     Raises:
         RolloutFailed: a replica could not start, or the time is over.
     """
-    began, room, looked = time.monotonic(), None, PLACED_WITHIN_S
+    began, room, looked, said = time.monotonic(), None, PLACED_WITHIN_S, 0.0
     while True:
         elapsed_s = time.monotonic() - began
         if elapsed_s - looked > ROOM_EVERY_S:
             room, looked = ray_cluster.room(), elapsed_s
+        if elapsed_s - said > HEARD_EVERY_S:
+            said = elapsed_s
+            if not heard_of():
+                raise RolloutFailed("this kernel was silent for too long, so others undid it")
         verdict = judge(wanted, ray_serve.details().get(app), since, room, elapsed_s)
         progress.show(verdict.lines)
         if verdict.ready:
@@ -169,9 +182,13 @@ def put_back(app: str, good: Good) -> None:
     Its replicas still run, under the versions that they are pinned to, so Serve has nothing to
     start unless one of them died meanwhile.
     """
-    application = ray_serve.application_of(good.graph, good.shipped, good.stamps, surge=True)
-    ray_serve.run(application, app, good.route_prefix)
+    ray_serve.run(application(good), app, good.route_prefix)
     _wait(lambda: _is_running(app))
+
+
+def application(good: Good) -> Any:
+    """The Serve application that a good revision is."""
+    return ray_serve.application_of(good.graph, good.shipped, good.stamps, surge=True)
 
 
 def remove(app: str) -> None:
