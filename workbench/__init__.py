@@ -62,5 +62,10 @@ def __getattr__(name: str) -> Any:
     return getattr(importlib.import_module(_HOMES[name]), name)
 
 
+def load_ipython_extension(shell: Any) -> None:
+    """Teach IPython the `%%deploy` magic: what `%load_ext workbench` calls."""
+    importlib.import_module("workbench.api").load_magic(shell)
+
+
 def __dir__() -> list[str]:
     return sorted({*globals(), *__all__})

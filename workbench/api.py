@@ -12,7 +12,7 @@ from workbench.runtime import deploy as _deploy
 from workbench.runtime.app import App
 from workbench.runtime.apps import Apps
 from workbench.runtime.cluster import Cluster
-from workbench.ui import display
+from workbench.ui import display, magic
 from workbench.ui.progress import Progress
 
 display.register()
@@ -119,6 +119,11 @@ def plan(
         CapacityError: the cluster is too small.
     """
     return _deploy.plan(target, name=name, route_prefix=route_prefix, mode=mode, **options)
+
+
+def load_magic(shell: Any) -> None:
+    """Teach an IPython shell the `%%deploy` magic."""
+    magic.register(shell, deploy)
 
 
 def connect(name: str) -> App:

@@ -109,6 +109,7 @@ class Run:
         self._surge, self._began_s = surge, began_s
         self._number = 0
         self._good: Good | None = None
+        self._guarded = False
         self._took_ms: dict[str, float] = {}
 
     def carry_out(self, progress: Progress, wait: bool) -> None:
@@ -174,7 +175,7 @@ class Run:
             progress.fail(f"{asked.name} revision {self._number} was interrupted and undone")
             raise
         finally:
-            if "" in done:
+            if self._guarded:
                 asked.store.unguard(asked.name)
         self._record()
         progress.finish(self._summary())
@@ -212,15 +213,16 @@ class Run:
         """Have the last good revision put back if this kernel dies from here on."""
         asked, good = self._request, self._good
         if good is None:
-            if not asked.live.details:
-                asked.store.guard(asked.name, None, asked.route_prefix, {})
-            return  # what serves is not known here: nothing could be put back
-        back = {n: good.shipped[n] for n in done if n in good.shipped}
-        asked.store.guard(asked.name, rollout.application(good), good.route_prefix, back)
+            if asked.live.details:
+                return  # what serves is not known here: nothing could be put back
+            asked.store.guard(asked.name, None, asked.route_prefix, {})
+        else:
+            back = {n: good.shipped[n] for n in done if n in good.shipped}
+            asked.store.guard(asked.name, rollout.application(good), good.route_prefix, back)
+        self._guarded = True
 
     def _heard_of(self) -> bool:
-        known = self._good is not None or not self._request.live.details
-        return self._request.store.heard_of(self._request.name) or not known
+        return not self._guarded or self._request.store.heard_of(self._request.name)
 
     def _tell_serve(self) -> None:
         asked = self._request
