@@ -95,8 +95,8 @@ def uses_multiplexing(target: Any) -> bool:
     return bool(_callable_uses_multiplexing(target))
 
 
-def _pin(deployment: Any, version: str) -> Any:
-    return deployment.options(version=version, _internal=True)
+def _pin(deployment: Any, version: str, **options: Any) -> Any:
+    return deployment.options(version=version, _internal=True, **options)
 
 
 def _instance_details() -> dict[str, Any]:
@@ -133,7 +133,7 @@ def _controller() -> Any:
 import workbench.replica  # noqa: E402
 from workbench.core.graph import Graph, Node  # noqa: E402
 from workbench.errors import ClusterError, PlanError  # noqa: E402
-from workbench.replica import host  # noqa: E402
+from workbench.replica import host, stub  # noqa: E402
 from workbench.replica import package as packages  # noqa: E402
 from workbench.replica.package import Package  # noqa: E402
 
@@ -192,9 +192,9 @@ def application_of(
     built: dict[str, Any] = {}
     for node in graph.nodes:
         package = shipped[node.name]
-        hosted = _hosted(node, surge, stamps[node.name])
+        hosted = _hosted(node, surge, stamps[node.name], package.version)
         children = [built[name] for name in node.children]
-        built[node.name] = _pin(hosted, package.version).bind(package, children)
+        built[node.name] = hosted.bind(_host(), pickled(package), children)
     return built[graph.ingress.name]
 
 
@@ -204,19 +204,25 @@ def stamp_of(node: Node, revision: int) -> float:
     return float(round(wanted_s + revision * 1e-6, 6))
 
 
-def _hosted(node: Node, surge: bool, stamp: float) -> Any:
+def _hosted(node: Node, surge: bool, stamp: float, version: str) -> Any:
     ours: dict[str, Any] = {"max_surge_percent": 100 if surge else 0} if node.surges else {}
     if "graceful_shutdown_wait_loop_s" not in chosen(node.deployment):
         ours["graceful_shutdown_wait_loop_s"] = SHUTDOWN_WAIT_LOOP_S
     ours |= {"graceful_shutdown_timeout_s": stamp, "user_config": None}
-    cls = _host_class(node.kind, node.callable_name, node.multiplexes)
-    return node.deployment.options(func_or_class=cls, name=node.name, **ours)
+    cls = _stub(node.kind, node.callable_name, node.multiplexes)
+    return _pin(node.deployment, version, func_or_class=cls, name=node.name, **ours)
+
+
+@functools.lru_cache(maxsize=1)
+def _host() -> bytes:
+    """The class that does the work in a replica, by value."""
+    return bytes(cloudpickle.dumps(host.Host))
 
 
 @functools.lru_cache(maxsize=256)
-def _host_class(kind: str, name: str, multiplexes: bool) -> Any:
-    base = host.CallableHost if kind == packages.PLAIN else host.IngressHost
-    cls = type(name, (base,), {"__module__": host.__name__, "__doc__": None})
+def _stub(kind: str, name: str, multiplexes: bool) -> Any:
+    base = stub.CallableStub if kind == packages.PLAIN else stub.IngressStub
+    cls = type(name, (base,), {"__module__": stub.__name__, "__doc__": None})
     if kind == packages.PLAIN and multiplexes:
         setattr(cls, MULTIPLEXED_FUNCTION_MARKER_ATTR, True)
     return cls if kind == packages.PLAIN else serve.ingress()(cls)

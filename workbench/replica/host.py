@@ -1,4 +1,4 @@
-"""The class that Serve runs for every deployment: it holds the user's object and passes calls on.
+"""What runs in a replica for every deployment: it holds the user's object and passes calls on.
 
 Serve caches what it looks up on its object (methods, the ASGI application, the health check), so
 the host hands out trampolines that look the user's object up at each call. That is what lets the
@@ -25,27 +25,33 @@ from .package import Package
 from .store import LEAVE
 
 CALL = "workbench_call"  # name under which a handle reaches an ingress's own __call__
-OURS = ("_live", "_failures", "_asgi_app", "_staged", "_before", "_handlers", "_place", "_loop")
 
 
 class Host:
     """Runs one deployment's code.
 
     Args:
-        package: the code and what it needs, as Serve knows it; the store may have newer code.
         children: handles of the deployments that it calls, in the order of their numbers.
+
+    Attributes:
+        failures: tracebacks of requests that failed.
     """
 
-    async def __init__(  # type: ignore[misc]  # Serve awaits it
-        self, package: Package, children: list[Any]
-    ) -> None:
-        self._failures = Failures()
+    def __init__(self, children: list[Any]) -> None:
+        self.failures = Failures()
         self._handlers: list[tuple[Any, Any]] = []
         self._place = Place(children, self._add_handlers)
         self._loop = asyncio.get_running_loop()
         self._staged: tuple[bytes, Live] | None = None
         self._before: Live | None = None
         self._blob = b""
+
+    async def start(self, package: Package) -> None:
+        """Bring the code to life, and wait for newer code from then on.
+
+        Args:
+            package: the code as Serve knows it; the store may have newer code.
+        """
         key = (package.app, package.deployment, package.version)
         store = find_store()
         if store is not None:
@@ -113,18 +119,24 @@ class Host:
         for known, handler in self._handlers:
             add_handler(app, known, handler)
 
-    def __getattr__(self, name: str) -> Any:
-        """Hand out a trampoline for each method of the user's object.
+    def offered(self, name: str) -> Any:
+        """A trampoline for a method of the user's object.
 
         Raises:
             AttributeError: it has no such method.
         """
-        if name in OURS:
-            raise AttributeError(name)
         method = self._method(name)
         if not callable(method):
             raise AttributeError(f"{self._live.package.deployment!r} has no method {name!r}")
         return self._trampoline(name, method)
+
+    def ingress(self) -> Ingress:
+        """The ASGI application for Serve: it delegates to the current one."""
+        return Ingress(self.failures, self._shown, self._handlers)
+
+    def _shown(self) -> Any:
+        live = self._live
+        return live.asgi, live.lifespan
 
     def _method(self, name: str) -> Any:
         target = self._live.target
@@ -170,39 +182,7 @@ class Host:
     def _remember(self, args: tuple[Any, ...], error: Exception) -> None:
         scope = getattr(args[0], "scope", None) if args else None
         if isinstance(scope, dict):
-            self._failures.record(request_id(scope), error)
-
-    def reconfigure(self, user_config: Any) -> None:
-        """Not for users: their configuration comes with the code."""
-
-    async def workbench_speaks_asgi(self) -> bool:
-        """Whether Serve's `__call__` of this replica is the ASGI entry; for the notebook."""
-        return hasattr(self, "_asgi_app")
-
-    async def workbench_failure(self, request_id: str) -> str:
-        """The traceback of the request with that id, or ""; for the notebook."""
-        return self._failures.text(request_id)
-
-
-class CallableHost(Host):
-    """A host whose `__call__` is the user's own: Serve's semantics over HTTP and by handle."""
-
-    @property
-    def __call__(self) -> Any:
-        """The user's `__call__`; Serve looks it up on the object."""
-        return self.__getattr__("__call__")
-
-
-class IngressHost(Host):
-    """A host that shows an ASGI application. Wrap it with `serve.ingress()`."""
-
-    def __serve_build_asgi_app__(self) -> Ingress:
-        """Serve calls this once, after the constructor."""
-        return Ingress(self._failures, self._shown, self._handlers)
-
-    def _shown(self) -> Any:
-        live = self._live
-        return live.asgi, live.lifespan
+            self.failures.record(request_id(scope), error)
 
 
 def _finished(work: Any) -> Any:

@@ -1,0 +1,64 @@
+"""The small classes that Serve is given: each makes the real host from bytes and hands on to it.
+
+Serve pickles its class several times per deploy; the host and all that it uses would cost tens of
+milliseconds each time, these few lines do not.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ray import cloudpickle
+
+HOST = "_workbench_host"
+
+
+class Stub:
+    """Stands for a host.
+
+    Args:
+        host: the pickled `Host` class.
+        package: the pickled package; see `workbench.replica.package`.
+        children: handles of the deployments that it calls, in the order of their numbers.
+    """
+
+    async def __init__(  # type: ignore[misc]  # Serve awaits it
+        self, host: bytes, package: bytes, children: list[Any]
+    ) -> None:
+        made = cloudpickle.loads(host)(children)
+        await made.start(cloudpickle.loads(package))
+        self._workbench_host = made
+
+    def __getattr__(self, name: str) -> Any:
+        """Whatever Serve looks for, the host has or lacks."""
+        if name == HOST or (name.startswith("__") and name != "__call__"):
+            raise AttributeError(name)
+        return self._workbench_host.offered(name)
+
+    def reconfigure(self, user_config: Any) -> None:
+        """Not for users: their configuration comes with the code."""
+
+    async def workbench_speaks_asgi(self) -> bool:
+        """Whether Serve's `__call__` of this replica is the ASGI entry; for the notebook."""
+        return hasattr(self, "_asgi_app")
+
+    async def workbench_failure(self, request_id: str) -> str:
+        """The traceback of the request with that id, or ""; for the notebook."""
+        return str(self._workbench_host.failures.text(request_id))
+
+
+class CallableStub(Stub):
+    """A stub whose `__call__` is the user's own: Serve's semantics over HTTP and by handle."""
+
+    @property
+    def __call__(self) -> Any:
+        """The user's `__call__`; Serve looks it up on the object."""
+        return self._workbench_host.offered("__call__")
+
+
+class IngressStub(Stub):
+    """A stub that shows an ASGI application. Wrap it with `serve.ingress()`."""
+
+    def __serve_build_asgi_app__(self) -> Any:
+        """Serve calls this once, after the constructor."""
+        return self._workbench_host.ingress()
