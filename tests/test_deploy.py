@@ -65,11 +65,12 @@ class Load:
         self._thread.join()
 
 
-def test_deploying_again_replaces_without_a_gap(name: str) -> None:
+@pytest.mark.parametrize("mode", ["swap", "replace"])
+def test_deploying_again_leaves_no_gap(name: str, mode: str) -> None:
     """No request fails, and none gets the old code once deploy() has returned."""
     app = workbench.deploy(echo("one").bind(), name=name)
     with Load(app) as load:
-        workbench.deploy(echo("two").bind(), name=name)
+        workbench.deploy(echo("two").bind(), name=name, mode=mode)
         returned = time.monotonic()
 
     assert {status for _, status, _ in load.answers} == {200}
@@ -179,11 +180,12 @@ def test_old_and_new_that_do_not_fit_together_need_downtime(name: str) -> None:
     """Both of 2 GPUs cannot be booked twice; allow_downtime stops the old one first."""
     large = {"num_gpus": 2, **LIGHT}
     app = workbench.deploy(echo("one").options(ray_actor_options=large), name=name)
+    two = echo("two").options(ray_actor_options=large)
 
     with pytest.raises(workbench.CapacityError, match="allow_downtime=True"):
-        workbench.deploy(echo("two").options(ray_actor_options=large), name=name)
+        workbench.deploy(two, name=name, mode="replace")
     assert app.get("/answer").json() == "one"
-    workbench.deploy(echo("two").options(ray_actor_options=large), name=name, allow_downtime=True)
+    workbench.deploy(two, name=name, mode="replace", allow_downtime=True)
 
     assert app.get("/answer").json() == "two"
 
