@@ -17,7 +17,7 @@ from workbench.errors import PlanError
 from workbench.replica.host import CALL
 
 from . import rollout
-from .cluster import Cluster
+from .cluster import Cluster, check_there
 
 
 class App:
@@ -81,6 +81,7 @@ class App:
         """
         if path is not None or options:
             return self._ingress.delete(path or "/", **options)
+        check_there()
         rollout.remove(self.name)
         self._history.deleted(self.name)
         self._ingress.close()
@@ -172,6 +173,7 @@ class App:
         )
 
     def _details(self) -> dict[str, Any]:
+        check_there()
         found = ray_serve.details()
         if self.name not in found:
             raise PlanError(
