@@ -137,6 +137,37 @@ def test_an_address_where_nothing_answers_is_said(tmp_path: Path) -> None:
     assert f"ClusterError: cannot attach to 127.0.0.1:{port}" in done.stderr
 
 
+GONE = """
+import workbench
+from workbench.adapters import processes, state
+
+def double(x: int) -> int:
+    return 2 * x
+
+workbench.start(num_cpus=1, http_port={port})
+app = workbench.deploy(double, ray_actor_options={{"num_cpus": 0.1}})
+processes.end(state.read("cluster.json")["cluster_id"])
+for ask in (app.status, app.logs, workbench.apps):
+    try:
+        ask()
+    except workbench.ClusterError as error:
+        print(error.problem)
+"""
+
+
+def test_a_cluster_that_is_gone_is_said(tmp_path: Path) -> None:
+    """A kernel that outlives its cluster is told so, whatever it asks; Ray would wait."""
+    env = {**os.environ, "WORKBENCH_HOME": str(tmp_path)}
+    command = [sys.executable, "-c", GONE.format(port=processes.free_ports(1)[0])]
+    done = subprocess.run(command, capture_output=True, text=True, env=env)
+
+    said = [line for line in done.stdout.splitlines() if "cluster" in line]
+    assert len(said) == 3, done.stderr
+    assert "the cluster that this kernel was attached to is gone" in said[0]
+    assert all("no cluster runs" in line for line in said[1:])
+    assert ray_cluster.known_head() is not None
+
+
 def test_the_command_shows_the_status() -> None:
     """The same facts as in a notebook."""
     result = CliRunner().invoke(command, ["status"])

@@ -244,7 +244,7 @@ def attach(address: str, http_port: int) -> None:
     except (ConnectionError, RuntimeError, ValueError, TimeoutError) as error:
         advice = "workbench.start() starts one" if address == "auto" else "workbench doctor"
         raise ClusterError(f"cannot attach to {address}: {error}", advice) from error
-    logging.getLogger("ray.serve").setLevel(logging.WARNING)  # a cell is no place for its news
+    logging.getLogger("ray.serve").setLevel(logging.ERROR)  # a cell is no place for its news
     serve.start(http_options={"host": "127.0.0.1", "port": http_port})
 
 
@@ -307,5 +307,6 @@ def room() -> Room:
 def log_lines(tail: int, follow: bool, **source: str) -> Iterator[str]:
     """Lines of an actor's output, by Ray's own log API."""
     timeout_s = LOG_TIMEOUT_S
-    for chunk in get_log(tail=tail, follow=follow, timeout=timeout_s, **source):
+    address = ray.get_runtime_context().gcs_address  # else Ray refuses to choose among several
+    for chunk in get_log(address, tail=tail, follow=follow, timeout=timeout_s, **source):
         yield from chunk.splitlines()

@@ -71,7 +71,7 @@ def lives(pid: int, cluster_id: str) -> bool:
 def daemons(cluster_id: str) -> list[psutil.Process]:
     """The marked processes that `ray start` left running: the control store and the raylet."""
     found = []
-    for process in marked(cluster_id):
+    for process in _carriers(cluster_id):
         with contextlib.suppress(psutil.Error):
             if process.name() in ("gcs_server", "raylet"):
                 found.append(process)

@@ -19,7 +19,7 @@ from workbench.errors import PlanError
 from workbench.replica.host import CALL
 
 from . import deploy, rollout
-from .cluster import Cluster
+from .cluster import Cluster, check_there
 
 
 class App:
@@ -90,6 +90,7 @@ class App:
         """
         if path is not None or options:
             return self._ingress.delete(path or "/", **options)
+        check_there()
         rollout.remove(self.name)
         CodeStore().forget(self.name)
         self._history.deleted(self.name)
@@ -231,6 +232,7 @@ class App:
         return found
 
     def _details(self) -> dict[str, Any]:
+        check_there()
         found = ray_serve.details()
         if self.name not in found:
             raise PlanError(

@@ -76,13 +76,24 @@ def current() -> Cluster:
     """
     if not ray_cluster.attached():
         return start()
-    if ray_cluster.is_gone():
+    check_there()
+    return _seen.get(ray_cluster.address()) or _here()
+
+
+def check_there() -> None:
+    """Refuse to go on with a cluster that is gone: Ray would wait for it.
+
+    Raises:
+        ClusterError: the cluster that this kernel was attached to is gone, or none runs.
+    """
+    if not ray_cluster.attached():
+        attached()
+    elif ray_cluster.is_gone():
         ray_cluster.detach()
         raise ClusterError(
             "the cluster that this kernel was attached to is gone, and its applications with it",
             "workbench.start() starts a new one; then run the cells that deploy again",
         )
-    return _seen.get(ray_cluster.address()) or _here()
 
 
 def attached() -> Cluster:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import threading
 import time
 from contextlib import AbstractContextManager
 from typing import Any
@@ -11,7 +12,7 @@ from workbench.adapters import cells, history, ray_serve, state
 from workbench.core.plan import ADD, REPLACE, Action, Plan
 from workbench.core.revision import FAILED, INTERRUPTED, DeploymentRecord
 from workbench.core.rollout import Wanted
-from workbench.errors import DeployError, PlanError
+from workbench.errors import DeployError, PlanError, WorkbenchError
 from workbench.replica.package import Package
 
 from . import rollout
@@ -52,7 +53,7 @@ def deploy(
 ) -> Request:
     """Deploy a target; see `workbench.deploy`. Returns what was asked for and is true now."""
     began_s = time.monotonic()
-    if timeout_s <= 0:
+    if isinstance(timeout_s, bool) or not isinstance(timeout_s, int | float) or timeout_s <= 0:
         raise PlanError(f"timeout_s={timeout_s!r} is not positive", "give seconds, such as 300")
     graph, checked = wanted(target, name, options)
     with _held(checked, progress):
@@ -110,6 +111,7 @@ class Run:
         self._number = 0
         self._good: Good | None = None
         self._guarded = False
+        self._handed_over = threading.Event()
         self._took_ms: dict[str, float] = {}
 
     def carry_out(self, progress: Progress, wait: bool) -> None:
@@ -126,12 +128,15 @@ class Run:
             self._undone_if_it_fails(progress)
         else:
             rollout.in_background(self._quietly, f"workbench-deploy-{asked.name}")
+            self._handed_over.wait()
 
     def _quietly(self) -> None:
         try:
             self._undone_if_it_fails(rollout.Silent())
-        except DeployError:
+        except WorkbenchError:
             return  # recorded in the history; app.status() and the next deploy tell
+        finally:
+            self._handed_over.set()
 
     def _begin(self) -> None:
         asked = self._request
@@ -192,6 +197,7 @@ class Run:
             self._guard(done)
             done.append("")  # Serve was told
             self._tell_serve()
+            self._handed_over.set()
             fresh = frozenset(asked.plan.of(REPLACE, ADD))
             goal = Wanted(asked.graph, fresh, self._stamps)
             rollout.follow(asked.name, goal, since, self._timeout_s, progress, self._heard_of)

@@ -25,6 +25,11 @@ MARKS = {
 }
 COLOURS = {"+": "--jp-success-color1", "-": "--jp-error-color1"}
 PRE = "margin:0;white-space:pre-wrap"
+CELL = "text-align:left;padding:0.3em 0.8em"  # inside a widget JupyterLab gives cells no room
+CAPTION = (
+    "caption-side:top;text-align:left;white-space:nowrap;font-weight:600;"
+    "color:var(--jp-ui-font-color1)"
+)
 
 
 def cluster_table(facts: ClusterFacts) -> str:
@@ -112,14 +117,12 @@ def table(
 ) -> str:
     """An HTML table; cells are HTML already, the caption only when `raw`."""
     title = caption if raw else escape(caption)
-    cells = "".join(f'<th scope="col" style="text-align:left">{escape(h)}</th>' for h in head)
+    cells = "".join(f'<th scope="col" style="{CELL}">{escape(h)}</th>' for h in head)
     body = "".join(
-        "<tr>" + "".join(f'<td style="text-align:left">{c}</td>' for c in row) + "</tr>"
-        for row in rows
+        "<tr>" + "".join(f'<td style="{CELL}">{c}</td>' for c in row) + "</tr>" for row in rows
     )
-    style = "caption-side:top;text-align:left;font-weight:600;color:var(--jp-ui-font-color1)"
     return (
-        f'<table><caption style="{style}">{title}</caption>'
+        f'<table><caption style="{CAPTION}">{title}</caption>'
         f"<thead><tr>{cells}</tr></thead><tbody>{body}</tbody></table>"
     )
 
