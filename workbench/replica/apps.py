@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Iterator
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Body, FastAPI, Query, Request
+from fastapi import APIRouter, Body, Depends, FastAPI, Query, Request
 from fastapi.encoders import jsonable_encoder
 from fastapi.responses import Response, StreamingResponse
 from fastapi.routing import APIRoute, APIWebSocketRoute
@@ -38,16 +38,17 @@ def class_based(app: Any, instance: Any) -> Any:
     """Bind the routes of a class wrapped by `@serve.ingress` to one instance.
 
     Serve gives the methods' `self` as a FastAPI dependency that returns the replica's own object.
-    Here that object is the host, so the dependency is overridden.
+    Here that object is the host, so the dependency is exchanged.
     """
     app = standalone(app)
     drop_stale(app, type(instance))
+    for included in getattr(app, "routes", ()):
+        if hasattr(included, "original_router"):
+            included._effective_candidates_version = None  # analysed in the notebook, perhaps
     for _, route in walk(app):
         if _owner(route, type(instance)) is None:
             continue
-        override = _self_dependency(route)
-        if override is not None and hasattr(app, "dependency_overrides"):
-            app.dependency_overrides[override] = _constant(instance)
+        _bind(route, instance)
     return app
 
 
@@ -272,10 +273,22 @@ def _files(owner: type) -> set[str]:
     return {m.__code__.co_filename for m in members if hasattr(m, "__code__")}
 
 
-def _self_dependency(route: Any) -> Any:
-    first = next(iter(inspect.signature(route.endpoint).parameters.values()), None)
-    return getattr(first.default, "dependency", None) if first is not None else None
+def _bind(route: Any, instance: Any) -> None:
+    """Give a method's route its `self`: the dependency by which Serve marked the parameter.
 
+    It is exchanged rather than overridden: FastAPI analyses an override at every request.
+    """
+    signature = inspect.signature(route.endpoint)
+    first, *rest = signature.parameters.values() or [None]
+    marked = getattr(first.default, "dependency", None) if first is not None else None
+    if first is None or marked is None:
+        return
 
-def _constant(value: Any) -> Callable[[], Any]:
-    return lambda: value
+    async def itself() -> Any:  # not sync: those run in a thread
+        return instance
+
+    parameters = [first.replace(default=Depends(itself)), *rest]
+    route.endpoint.__signature__ = signature.replace(parameters=parameters)
+    for dependant in route.dependant.dependencies:
+        if dependant.call is marked:
+            dependant.call = itself
