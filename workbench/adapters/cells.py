@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import contextlib
 import dis
+import functools
 import inspect
 import linecache
 import os
@@ -326,8 +327,12 @@ def _closed_over(cell: Any, seen: set[int]) -> Iterator[CodeType]:
 
 def is_own(name: str) -> bool:
     """Whether a file is the user's: neither Python's nor an installed package's."""
-    installed = {*site.getsitepackages(), sysconfig.get_paths()["stdlib"]}
-    return not name.startswith("<frozen") and not _under(name, installed)
+    return not name.startswith("<frozen") and not _under(name, _installed())
+
+
+@functools.lru_cache(maxsize=1)
+def _installed() -> set[str]:
+    return {*site.getsitepackages(), sysconfig.get_paths()["stdlib"]}
 
 
 def _under(path: str, folders: set[str]) -> bool:

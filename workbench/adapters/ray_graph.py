@@ -65,7 +65,7 @@ def _application(target: Any, options: Mapping[str, Any]) -> tuple[Any, str]:
                 f"{', '.join(options)}: options of a Serve deployment stand in its decorator",
                 "write @serve.deployment(...) or MyDeployment.options(...).bind(...)",
             )
-        application = target if isinstance(target, serve.Application) else target.bind()
+        application = target if isinstance(target, serve.Application) else _Unbound(target)
         return application, _serve_kind(bound(application))
     kind = _kind(target)
     name = targets.python_name(target)
@@ -73,7 +73,14 @@ def _application(target: Any, options: Mapping[str, Any]) -> tuple[Any, str]:
         deployment = serve.deployment(**options)(_Stand) if options else serve.deployment(_Stand)
     except (TypeError, ValueError) as error:
         raise PlanError(f"options {dict(options)}: {error}", "see ray.serve.deployment") from error
-    return deployment.options(name=name).bind(), kind
+    return _Unbound(deployment.options(name=name)), kind
+
+
+class _Unbound:
+    """A deployment without arguments, as if it were bound; binding it would pickle it."""
+
+    def __init__(self, deployment: Any) -> None:
+        self._bound_deployment = deployment
 
 
 class _Stand:
@@ -254,6 +261,9 @@ def _arguments(deployment: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
 
 def _children(deployment: Any) -> list[Any]:
     found: list[Any] = []
+    args, kwargs = _arguments(deployment)
+    if not args and not kwargs:
+        return found
 
     def collect(obj: Any) -> int | None:
         if not isinstance(obj, serve.Application):
@@ -262,7 +272,7 @@ def _children(deployment: Any) -> list[Any]:
             found.append(obj)
         return 0
 
-    _dumped(_arguments(deployment), collect, deployment.name)
+    _dumped((args, kwargs), collect, deployment.name)
     return found
 
 

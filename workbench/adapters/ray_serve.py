@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -99,17 +99,9 @@ def _pin(deployment: Any, version: str, **options: Any) -> Any:
     return deployment.options(version=version, _internal=True, **options)
 
 
-def _instance_details() -> dict[str, Any]:
-    try:
-        client = _get_global_client(raise_if_no_controller_running=False)
-        if client is None:
-            return {"applications": {}}
-        reply = client._controller.get_serve_instance_details.remote()
-        return dict(ray.get(reply, timeout=CONTROLLER_TIMEOUT_S))
-    except ray.exceptions.RayError as error:
-        raise ClusterError(
-            f"Serve's controller does not answer: {type(error).__name__}", "workbench doctor"
-        ) from error
+def _ask_instance_details() -> Any:
+    client = _get_global_client(raise_if_no_controller_running=False)
+    return None if client is None else client._controller.get_serve_instance_details.remote()
 
 
 def http_port() -> int:
@@ -257,7 +249,34 @@ def loaded(blob: bytes) -> Any:
 
 def details() -> dict[str, dict[str, Any]]:
     """Everything that Serve says about each application, by name: its REST schema as a dict."""
-    return dict(_instance_details()["applications"])
+    return details_soon()()
+
+
+def details_soon() -> Callable[[], dict[str, dict[str, Any]]]:
+    """Ask for `details`, and go on: what is returned waits for the answer.
+
+    Raises:
+        ClusterError: the controller does not answer.
+    """
+    try:
+        reply = _ask_instance_details()
+    except ray.exceptions.RayError as error:
+        raise _silent(error) from error
+    return lambda: _answered(reply)
+
+
+def _answered(reply: Any) -> dict[str, dict[str, Any]]:
+    if reply is None:
+        return {}
+    try:
+        return dict(ray.get(reply, timeout=CONTROLLER_TIMEOUT_S)["applications"])
+    except ray.exceptions.RayError as error:
+        raise _silent(error) from error
+
+
+def _silent(error: Exception) -> ClusterError:
+    said = f"Serve's controller does not answer: {type(error).__name__}"
+    return ClusterError(said, "workbench doctor")
 
 
 def delete(app: str) -> None:

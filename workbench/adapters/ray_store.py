@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -42,9 +42,15 @@ class CodeStore:
     def __init__(self) -> None:
         self._actor = find_store() or _started()
 
-    def committed(self, app: str) -> dict[str, Generation]:
-        """The newest code of each deployment; empty when the store knows nothing of it."""
-        found = self._ask("committed", app)
+    def committed_soon(self, app: str) -> Callable[[], dict[str, Generation]]:
+        """Ask for the newest code of each deployment; what is returned waits for the answer.
+
+        It is empty when the store knows nothing of the application.
+        """
+        reply = self._actor.committed.remote(app)
+        return lambda: self._generations(self._answered(reply))
+
+    def _generations(self, found: dict[str, Any]) -> dict[str, Generation]:
         return {
             deployment: Generation(version, revision, Fingerprint(**digests))
             for deployment, (version, revision, digests) in found.items()
@@ -120,7 +126,9 @@ class CodeStore:
         return list(pending), dict(errors)
 
     def _ask(self, method: str, *args: Any) -> Any:
-        reply = getattr(self._actor, method).remote(*args)
+        return self._answered(getattr(self._actor, method).remote(*args))
+
+    def _answered(self, reply: Any) -> Any:
         try:
             return ray.get(reply, timeout=ANSWER_S)
         except ray.exceptions.RayTaskError:

@@ -296,18 +296,24 @@ class _Writer:
         if is_importable(function):
             self._imported(function)
             return
+        installed = INSTALLED in function.__code__.co_filename
         self.token("function", function.__name__)
-        self.write(function.__code__)
+        if installed:  # a closure of a library: its code stays, what it holds counts
+            self.token(function.__module__, function.__qualname__, function.__code__.co_firstlineno)
+        else:
+            self.write(function.__code__)
         self.write(function.__defaults__)
         self.write(function.__kwdefaults__)
         self.write(annotations_of(function))
         self._mapping("attributes", function.__dict__)
-        if INSTALLED not in function.__code__.co_filename:
+        if not installed:
             self._units.kept += keeps(function)
         for name, cell in closure_of(function).items():
             self.token(name)
             if name != "__class__":  # for super(): the class that holds the function
                 self._named(name, cell_contents(cell))
+        if installed:
+            return
         outer = self._units.globals_of(function)
         for name in outer_names(function):
             self.token(name)

@@ -8,7 +8,7 @@ import time
 from contextlib import AbstractContextManager
 from typing import Any
 
-from workbench.adapters import cells, history, ray_serve, state
+from workbench.adapters import cells, history, ray_graph, ray_serve, state
 from workbench.core.plan import ADD, REPLACE, Action, Plan
 from workbench.core.revision import FAILED, INTERRUPTED, DeploymentRecord
 from workbench.core.rollout import Wanted
@@ -17,7 +17,7 @@ from workbench.replica.package import Package
 
 from . import rollout
 from .exchange import Exchange
-from .request import Request, wanted
+from .request import Look, Request, name_of
 from .rollout import Good, Progress, RolloutFailed
 
 ADVICE = "mend the code and deploy again; app.logs() shows what the replicas wrote"
@@ -32,8 +32,8 @@ def plan(
     **options: Any,
 ) -> Plan:
     """Say what `deploy()` would do with the same arguments, and why; see `workbench.plan`."""
-    graph, checked = wanted(target, name, options)
-    request = Request(graph, checked, route_prefix, mode)
+    look = Look(name_of(target, name))
+    request = Request(look, ray_graph.graph_of(target, options), route_prefix, mode)
     request.check_capacity(surge=True)
     return request.plan
 
@@ -55,9 +55,10 @@ def deploy(
     began_s = time.monotonic()
     if isinstance(timeout_s, bool) or not isinstance(timeout_s, int | float) or timeout_s <= 0:
         raise PlanError(f"timeout_s={timeout_s!r} is not positive", "give seconds, such as 300")
-    graph, checked = wanted(target, name, options)
+    checked = name_of(target, name)
     with _held(checked, progress):
-        request = Request(graph, checked, route_prefix, mode)
+        look = Look(checked)  # answered while the graph is pickled
+        request = Request(look, ray_graph.graph_of(target, options), route_prefix, mode)
         run = Run(request, note, timeout_s, surge=not allow_downtime, began_s=began_s)
         run.carry_out(progress, wait)
     return request
@@ -80,7 +81,7 @@ def rollback(name: str, to: int | None, progress: Progress, timeout_s: float) ->
         raise PlanError(f"{name!r} has no revision {to!r}", f"its revisions are {known}")
     good = rollout.good_of(past.graph(name, to), name, to)
     with _held(name, progress):
-        request = Request(good.graph, name, good.route_prefix)
+        request = Request(Look(name), good.graph, good.route_prefix)
         run = Run(request, f"back to revision {to}", timeout_s, surge=True, began_s=began_s)
         run.carry_out(progress, wait=True)
 

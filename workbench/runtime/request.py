@@ -41,12 +41,26 @@ class Live:
         return dict(self.details.get("deployments", {}))
 
 
+class Look:
+    """A question about what runs of an application, asked at once and answered later."""
+
+    def __init__(self, name: str) -> None:
+        self.cluster = cluster.current()
+        self.name, self.store = name, CodeStore()
+        self._every, self._code = ray_serve.details_soon(), self.store.committed_soon(name)
+
+    def answer(self) -> tuple[Mapping[str, Any], Live]:
+        """Serve's details of every application, and what runs of this one."""
+        every = self._every()
+        return every, Live(every.get(self.name, {}), self._code())
+
+
 class Request:
     """One deploy, checked.
 
     Args:
+        look: at what runs.
         graph: what is wanted.
-        name: application name.
         route_prefix: path of the ingress; what it is now, or `/<name>`, when None.
         mode: auto, swap or replace.
 
@@ -55,15 +69,13 @@ class Request:
     """
 
     def __init__(
-        self, graph: Graph, name: str, route_prefix: str | None = None, mode: str = "auto"
+        self, look: Look, graph: Graph, route_prefix: str | None = None, mode: str = "auto"
     ) -> None:
-        self.cluster, self.history = cluster.current(), history.here()
-        self.store = CodeStore()
-        self.graph, self.name = graph, name
-        every = ray_serve.details()
-        self.live = Live(every.get(name, {}), self.store.committed(name))
+        self.cluster, self.history = look.cluster, history.here()
+        self.graph, self.name, self.store = graph, look.name, look.store
+        every, self.live = look.answer()
         prefix = route_prefix if route_prefix is not None else self.live.route_prefix
-        self.route_prefix = checked_prefix(prefix, name)
+        self.route_prefix = checked_prefix(prefix, self.name)
         self._check_name()
         self._check_prefix(every)
         self.plan = self._planned(mode)
@@ -128,13 +140,10 @@ class Request:
         return found
 
 
-def wanted(target: Any, name: str | None, options: Mapping[str, Any]) -> tuple[Graph, str]:
-    """The graph that a target is, and the name of its application.
+def name_of(target: Any, name: str | None) -> str:
+    """The name under which a target is deployed.
 
     Raises:
-        PlanError: the target, name or options cannot be deployed.
-        ClusterError: no cluster can be started or reached.
+        PlanError: it is no valid name.
     """
-    checked = checked_name(ray_graph.target_name(target) if name is None else name)
-    cluster.current()  # before the graph: it says that a cluster is gone
-    return ray_graph.graph_of(target, options), checked
+    return checked_name(ray_graph.target_name(target) if name is None else name)
