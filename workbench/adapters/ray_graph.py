@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -9,7 +10,7 @@ from ray import serve
 
 from workbench.core import targets
 from workbench.core.digests import Units
-from workbench.core.fingerprint import Fingerprint, Parts, fingerprint, functions_in
+from workbench.core.fingerprint import Fingerprint, Parts, fingerprint
 from workbench.core.graph import Graph, Node, kebab, need_of
 from workbench.core.references import outer_names
 from workbench.core.units import closure_digest
@@ -234,14 +235,9 @@ class _Code:
 
 
 def _home(target: Any) -> dict[str, Any] | None:
-    if not isinstance(target, type):
-        return None
-    for base in target.__mro__:
-        for member in vars(base).values():
-            for function in functions_in(member):
-                if function.__module__ == target.__module__:
-                    return function.__globals__
-    return None
+    """The namespace in which a class was defined; Ray leaves its methods copies of parts of it."""
+    module = sys.modules.get(target.__module__) if isinstance(target, type) else None
+    return None if module is None else vars(module)
 
 
 def _shown(deployment: Any, option: str) -> Any:

@@ -155,6 +155,7 @@ def _started() -> Any:
         "get_if_exists": True,
         "num_cpus": 0,
         "max_restarts": -1,
+        "max_task_retries": -1,  # a question that meets a restart is asked again
         "max_concurrency": 10_000,  # each replica waits in one call
     }
     return ray.remote(plain).options(**options).remote()

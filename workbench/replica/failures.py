@@ -11,8 +11,8 @@ import traceback
 from collections import OrderedDict
 
 KEPT = 200
-FRAMEWORK = r"(?:ray|starlette|fastapi|anyio|uvicorn|asyncio|concurrent|workbench/replica)/"
-FRAME = re.compile(rf'  File "[^"]*/{FRAMEWORK}[^"]*", line \d+, in .*\n(?:    .*\n)*')
+FRAMEWORK = r"(?:ray|uvloop|starlette|fastapi|anyio|uvicorn|asyncio|concurrent|workbench/replica)/"
+FRAME = re.compile(rf'  File "(?:[^"]*/)?{FRAMEWORK}[^"]*", line \d+, in .*\n(?:    .*\n)*')
 COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 ADDRESS = re.compile(r" \(pid=\d+, ip=[^)]*\)")
 

@@ -92,7 +92,7 @@ class Host:
         before, (_, new) = self._live, self._staged
         if new.package.user_config != before.package.user_config:
             self._configure(new, before)
-        lives.hand_globals_over(before, new)
+        lives.hand_variables_over(before, new)
         self._live, self._before, self._staged, self._blob = new, before, None, blob
         if lives.drops_data(before, new):
             gc.unfreeze()  # Serve froze what the first revision holds, which may be weights
@@ -112,7 +112,7 @@ class Host:
         """Go back to what ran before the last exchange. Called by the link's thread."""
         self._staged = None
         if self._before is not None:
-            lives.hand_globals_over(self._live, self._before)
+            lives.hand_variables_over(self._live, self._before)
             self._live, self._before = self._before, None
 
     def _add_handlers(self, app: Any) -> None:

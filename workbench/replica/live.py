@@ -107,12 +107,14 @@ async def following(old: Live, package: Package, place: Place) -> Live:
             new.asgi.state = old.asgi.state
         place.prepare(new.asgi)
         _build(new.asgi)
-    hand_globals_over(old, new)
+    hand_variables_over(old, new)  # of the application's functions too
     return new
 
 
-def hand_globals_over(old: Live, new: Live) -> None:
-    """Give `new` the global variables of `old` that the notebook did not change."""
+def hand_variables_over(old: Live, new: Live) -> None:
+    """Give `new` the variables of `old`, of classes and global ones, that were not edited."""
+    if new.cls is not None:
+        _hand_class_over(old, new)
     before, after = old.package.digests["variables"], new.package.digests["variables"]
     theirs, ours = _globals(old), _globals(new)
     for key, digest in after.items():

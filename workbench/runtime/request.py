@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from workbench.adapters import cluster as ray_cluster
@@ -15,6 +16,8 @@ from workbench.core.plan import ADD, REPLACE, Plan, make_plan
 from workbench.errors import CapacityError, PlanError
 
 from . import cluster
+
+RETOLD_S = 3.0
 
 
 @dataclass(frozen=True)
@@ -54,6 +57,14 @@ class Look:
         every = self._every()
         return every, Live(every.get(self.name, {}), self._code())
 
+    def again(self, live: Live) -> Live:
+        """The same with what the store knows now; a store that was restarted is being told."""
+        until = time.monotonic() + RETOLD_S
+        while set(live.deployments) - set(live.generations) and time.monotonic() < until:
+            time.sleep(0.1)
+            live = replace(live, generations=self.store.committed_soon(self.name)())
+        return live
+
 
 class Request:
     """One deploy, checked.
@@ -78,6 +89,7 @@ class Request:
         self.route_prefix = checked_prefix(prefix, self.name)
         self._check_name()
         self._check_prefix(every)
+        self.live = look.again(self.live)
         self.plan = self._planned(mode)
 
     def _planned(self, mode: str) -> Plan:
