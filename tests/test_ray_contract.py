@@ -13,6 +13,7 @@ from ray import serve
 
 import workbench.replica
 from workbench.adapters import ray_graph, ray_serve
+from workbench.core.fingerprint import MULTIPLEXED
 from workbench.core.graph import Graph
 from workbench.replica import live
 from workbench.replica import package as packages
@@ -120,6 +121,9 @@ def test_multiplexing_is_recognised() -> None:
 
     [node] = ray_graph.graph_of(Many.bind(), {}).nodes
     hosted = ray_serve._hosted(node, surge=True, stamp=20.0, version="v")
+
+    assert MULTIPLEXED == ray_serve.MULTIPLEXED_FUNCTION_MARKER_ATTR
+    assert "`load`" in node.fingerprint.state  # Serve keeps the loader in the object
 
     assert ray_serve._callable_uses_multiplexing(hosted.func_or_class)
 

@@ -111,7 +111,7 @@ class CodeStore:
             back: the code that served before, where new code was exchanged for it already.
         """
         blob = b"" if application is None else dumped(application)
-        self._ask("guard", app, blob, route_prefix, _blobs(app, back))
+        self._actor.guard.remote(app, blob, route_prefix, _blobs(app, back))  # in order, unwaited
 
     def heard_of(self, app: str) -> bool:
         """Say that this process lives; False when it was taken for dead and its work undone."""
@@ -138,6 +138,13 @@ class CodeStore:
                 f"the store of the newest code does not answer: {type(error).__name__}",
                 "run the cell again; if that does not help: workbench.stop()",
             ) from error
+
+
+def revisions(app: str) -> dict[str, int]:
+    """Number of the revision that each deployment's code belongs to; empty without a store."""
+    if find_store() is None:
+        return {}
+    return {name: each.revision for name, each in CodeStore().committed_soon(app)().items()}
 
 
 def _blobs(app: str, packages: Mapping[str, Package]) -> dict[Any, Any]:

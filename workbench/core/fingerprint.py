@@ -7,6 +7,7 @@ be exchanged while the object lives.
 
 from __future__ import annotations
 
+import functools
 import inspect
 import types
 from collections.abc import Iterator, Mapping
@@ -26,6 +27,7 @@ MAKING = (
 LIFESPAN = ("lifespan_context", "on_startup", "on_shutdown")
 # Installed bases that call nothing of a subclass while it is made.
 BATCHED = "set_max_batch_size"
+MULTIPLEXED = "_serve_multiplexed_function"  # Serve's mark; see tests/test_ray_contract.py
 QUIET_BASES = {"builtins.object", "abc.ABC", "typing.Generic", "torch.nn.modules.module.Module"}
 
 
@@ -168,7 +170,14 @@ def _while_made(cls: type, reconfigured: bool) -> list[str]:
     """Names of the members that run, or are looked at, while an object is made."""
     names = _names(cls)
     first = [n for n in names if n in MAKING or (n == "reconfigure" and reconfigured)]
-    return _mentioned_from(cls, [*first, *(n for n in names if _called_by_base(n, cls))])
+    more = [n for n in names if _called_by_base(n, cls) or _leaves_itself(n, cls)]
+    return _mentioned_from(cls, [*first, *more])
+
+
+def _leaves_itself(name: str, cls: type) -> bool:
+    """Whether a member's first use leaves its outcome or its code in the object."""
+    member = inspect.getattr_static(cls, name)
+    return isinstance(member, functools.cached_property) or hasattr(member, MULTIPLEXED)
 
 
 def _mentioned_from(cls: type, first: list[str]) -> list[str]:

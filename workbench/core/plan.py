@@ -13,7 +13,10 @@ KEEP, TUNE, SWAP, REPLACE, ADD, REMOVE = "keep", "tune", "swap", "replace", "add
 MODES = ("auto", "swap", "replace")
 # Serve looks for these methods once, when a replica starts.
 CONFIG = "user_config"  # it goes to the replicas with the code
-HOOKS = ("__call__", "reconfigure", "check_health", "record_autoscaling_stats")
+HOOKS = (
+    *("__call__", "reconfigure", "check_health", "record_autoscaling_stats"),
+    *("record_routing_stats", "record_replica_metadata"),
+)
 
 
 @dataclass(frozen=True)

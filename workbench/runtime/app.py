@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from workbench.adapters import cells, ray_handles, ray_serve
+from workbench.adapters import cells, ray_handles, ray_serve, ray_store
 from workbench.adapters import cluster as ray_cluster
 from workbench.adapters.history import History
 from workbench.adapters.http import Ingress
@@ -257,7 +257,7 @@ class Logs(tuple[str, ...]):
 def status_of(name: str, details: dict[str, Any], history: History, cluster: Cluster) -> AppStatus:
     """Turn Serve's details of one application into a status."""
     serving = history.serving(name)
-    number = serving.number if serving else None
+    revisions = ray_store.revisions(name)
     room = None
     if any(not r.get("pid") for d in details["deployments"].values() for r in d["replicas"]):
         room = ray_cluster.room()
@@ -267,10 +267,10 @@ def status_of(name: str, details: dict[str, Any], history: History, cluster: Clu
         route_prefix=prefix,
         url="" if prefix is None else cluster.http_url + ("" if prefix == "/" else prefix),
         state=word(details["status"]),
-        revision=number,
+        revision=serving.number if serving else None,
         message=rollout.readable(details["message"]),
         deployments=tuple(
-            _deployment_status(each, number, room)
+            _deployment_status(each, revisions.get(each["name"]), room)
             for each in reversed(list(details["deployments"].values()))
         ),
     )

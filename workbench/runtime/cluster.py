@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from workbench.adapters import cluster as ray_cluster
 from workbench.adapters import ray_serve, state
 from workbench.adapters.address import reachable
+from workbench.adapters.ray_store import CodeStore
 from workbench.core.cluster import ClusterFacts
 from workbench.errors import ClusterError
 
@@ -63,6 +64,7 @@ def start(
         head = ray_cluster.known_head() or ray_cluster.launch(num_cpus, num_gpus, http_port)
         _compare_versions(head)
         ray_cluster.attach(head.address, head.http_port)
+    CodeStore()  # comes up while the user goes on
     here = _here()
     _compare(here.facts, num_gpus, num_cpus)
     return here

@@ -55,7 +55,9 @@ class Look:
     def answer(self) -> tuple[Mapping[str, Any], Live]:
         """Serve's details of every application, and what runs of this one."""
         every = self._every()
-        return every, Live(every.get(self.name, {}), self._code())
+        if self.name not in every:
+            return every, Live({}, {})  # a new store need not be waited for
+        return every, Live(every[self.name], self._code())
 
     def again(self, live: Live) -> Live:
         """The same with what the store knows now; a store that was restarted is being told."""
