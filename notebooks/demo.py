@@ -52,10 +52,10 @@ def build_index(namespace: dict[str, Any], corpus: Path) -> int:
 
 
 def deployed(namespace: dict[str, Any], note: str) -> Any:
-    """Deploy the service; say how long it took."""
+    """Deploy the service, which prints what was done to each deployment; say how long it took."""
     began = time.perf_counter()
     app = workbench.deploy(namespace["rag"](), name="rag", route_prefix="/rag", note=note)
-    print(f"  {time.perf_counter() - began:.1f} s")
+    print(f"  {time.perf_counter() - began:.2f} s in all")
     return app
 
 
@@ -102,7 +102,7 @@ def show() -> None:
     print("Deploying the RAG service")
     app = deployed(namespace, "first version")
     ask(app, questions)
-    print("\nChanging the prompt and deploying again")
+    print("\nChanging the prompt and deploying again: the models stay loaded")
     old = "Answer in one short sentence, using this text.\\n\\n{context}\\n\\nQuestion: {query}"
     changed = [cell.replace(old, SHORTER) for cell in cells]
     if changed == cells:
