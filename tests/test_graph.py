@@ -138,6 +138,16 @@ def test_an_older_failure_is_not_taken_for_a_new_one() -> None:
     assert judge(goal, failed, before_of(None), None, 0.0).failure == "a: boom"
 
 
+def test_a_replicas_traceback_comes_without_serves_wrapping() -> None:
+    """The first line is the user's."""
+    failed = details(a=[])
+    wrapped = "ray::Replica.initialize()\nRuntimeError: Traceback (most recent call last):\nboom"
+    failed["deployments"]["a"]["message"] = f"failed to start. Error:\n{wrapped}"  # type: ignore[index]
+    said = judge(wanted(node("a")), failed, before_of(None), None, 0.0).failure
+
+    assert said == "a: Traceback (most recent call last):\nboom"
+
+
 def test_a_rollout_of_options_is_ready_when_serve_knows_them() -> None:
     """Before that, what it reports is about the options that it had."""
     goal = wanted(node("a", 2), fresh=False)

@@ -611,6 +611,8 @@ def test_the_magic_deploys_the_cells_last_expression(name: str) -> None:
         app = shell.run_cell_magic("deploy", f'{name} --note "by magic"', cell)
         assert app.get("/answer").json()["says"] == "one"
         assert app.history()[-1].note == "by magic"
+        shell.run_cell(SERVICE)  # an ordinary cell and the magic make the same code
+        assert workbench.plan(shell.user_ns["Service"], name=name).of("keep") == ["Service"]
         with pytest.raises(workbench.PlanError, match="does not end with what to deploy"):
             shell.run_cell_magic("deploy", name, "x = 1")
     finally:

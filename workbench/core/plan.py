@@ -166,7 +166,8 @@ def changed(old: Mapping[str, str], new: Mapping[str, str]) -> list[str]:
 
 def said_of(edited: Iterable[str]) -> str:
     """Names of edited members for a sentence; routes are said when nothing nearer is."""
-    names = [n for n in edited if not n.startswith("__") and n != "routes"]
+    shown = (n for n in edited if n == "__call__" or not n.startswith("__"))
+    names = [n for n in shown if n != "routes"]
     return _listed([f"`{n}`" if n.isidentifier() else n for n in names] or ["the code"])
 
 

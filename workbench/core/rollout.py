@@ -12,6 +12,8 @@ from .status import ProgressLine, word
 
 FAILED = ("DEPLOY_FAILED", "UNHEALTHY")
 REPORT = "Error:\n"
+TRACEBACK = "Traceback (most recent call last):"
+WRAPPED = f"RuntimeError: {TRACEBACK}"
 
 
 @dataclass(frozen=True)
@@ -140,5 +142,11 @@ def _failure(deployments: Mapping[str, Any], before: Before) -> str:
         if message == before.messages.get(name):
             continue
         if "failed to start" in message or word(found["status"]) in FAILED:
-            return f"{name}: {message.split(REPORT, 1)[-1]}"
+            return f"{name}: {_own_words(message.split(REPORT, 1)[-1])}"
     return ""
+
+
+def _own_words(report: str) -> str:
+    """The replica's traceback without the error in which Serve wraps its text."""
+    _, wrapped, own = report.partition(WRAPPED)
+    return TRACEBACK + own if wrapped else report

@@ -55,5 +55,6 @@ def last_value(shell: Any, cell: str) -> Any:
             "end it with an expression, such as RAGService.bind(llm) or app",
         )
     name = shell.compile.cache(text, shell.execution_count, raw_code=cell)
-    exec(compile(tree, name, "exec"), shell.user_ns)
-    return eval(compile(ast.Expression(last.value), name, "eval"), shell.user_ns)
+    # The shell's own compiler: it knows the notebook's `from __future__` imports, and not ours.
+    exec(shell.compile(tree, name, "exec"), shell.user_ns)
+    return eval(shell.compile(ast.Expression(last.value), name, "eval"), shell.user_ns)
