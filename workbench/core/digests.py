@@ -34,6 +34,7 @@ DERIVED = {
     "starlette": {"app", "path_regex", "param_convertors", "middleware_stack"},
     "pydantic": {"cls_ref", "_complete", "_original_annotation", "evaluated"},
 }
+KINDS = 0x3FF  # arguments, nesting, generators and coroutines; see inspect.CO_*
 INSTALLED = "site-packages"
 LOCKS = (type(threading.Lock()), type(threading.RLock()))
 BUILTINS = (types.BuiltinFunctionType, types.MethodDescriptorType, types.WrapperDescriptorType)
@@ -286,7 +287,8 @@ class _Writer:
         self.token("opaque", id(thing))
 
     def _code(self, code: types.CodeType) -> None:
-        self.token("code", code.co_code, code.co_exceptiontable, code.co_flags, code.co_name)
+        flags = code.co_flags & KINDS  # the others tell how it was compiled, not what it does
+        self.token("code", code.co_code, code.co_exceptiontable, flags, code.co_name)
         self.token(code.co_argcount, code.co_posonlyargcount, code.co_kwonlyargcount)
         for each in (code.co_names, code.co_varnames, code.co_freevars, code.co_cellvars):
             self.write(each)

@@ -55,6 +55,8 @@ def last_value(shell: Any, cell: str) -> Any:
             "end it with an expression, such as RAGService.bind(llm) or app",
         )
     name = shell.compile.cache(text, shell.execution_count, raw_code=cell)
-    # The shell's own compiler: it knows the notebook's `from __future__` imports, and not ours.
-    exec(shell.compile(tree, name, "exec"), shell.user_ns)
+    # As the shell runs a cell: by its own compiler, which knows the notebook's `from __future__`
+    # imports and not ours, and one statement at a time, or Python would write other bytecode.
+    for each in tree.body:
+        exec(shell.compile(ast.Module([each], []), name, "exec"), shell.user_ns)
     return eval(shell.compile(ast.Expression(last.value), name, "eval"), shell.user_ns)
