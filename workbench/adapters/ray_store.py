@@ -17,7 +17,7 @@ from workbench.replica.store import NAME, NAMESPACE, Store
 
 from .ray_serve import dumped, pickled
 
-ANSWER_S = 10.0
+ANSWER_S = 30.0  # a store that is being started included
 Answers = tuple[list[str], dict[str, str]]
 
 
@@ -41,6 +41,7 @@ class CodeStore:
 
     def __init__(self) -> None:
         self._actor = find_store() or _started()
+        self._guarding: Any = None
 
     def committed_soon(self, app: str) -> Callable[[], dict[str, Generation]]:
         """Ask for the newest code of each deployment; what is returned waits for the answer.
@@ -111,14 +112,16 @@ class CodeStore:
             back: the code that served before, where new code was exchanged for it already.
         """
         blob = b"" if application is None else dumped(application)
-        self._actor.guard.remote(app, blob, route_prefix, _blobs(app, back))  # in order, unwaited
+        self._guarding = self._actor.guard.remote(app, blob, route_prefix, _blobs(app, back))
 
     def heard_of(self, app: str) -> bool:
         """Say that this process lives; False when it was taken for dead and its work undone."""
+        self._answered(self._guarding)  # an async actor may take up calls in another order
         return bool(self._ask("heard_of", app))
 
     def unguard(self, app: str) -> None:
         """The change is over, well or not."""
+        self._answered(self._guarding)
         self._ask("unguard", app)
 
     def _answers(self, method: str, *args: Any) -> Answers:
@@ -130,7 +133,7 @@ class CodeStore:
 
     def _answered(self, reply: Any) -> Any:
         try:
-            return ray.get(reply, timeout=ANSWER_S)
+            return ray.get(reply, timeout=ANSWER_S) if reply is not None else None
         except ray.exceptions.RayTaskError:
             raise  # our own mistake: show it
         except ray.exceptions.RayError as error:
