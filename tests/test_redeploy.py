@@ -527,13 +527,12 @@ def test_user_config_is_applied_in_place(name: str, book: Notebook) -> None:
 
 
 KERNEL = """
-import sys, threading, os, signal, time
+import sys
 sys.path.insert(0, {root!r})
 import workbench
 from tests.notebook import Notebook
 from tests.test_redeploy import SERVICE
 text = SERVICE.replace(*{edit!r})
-{before}
 try:
     workbench.deploy(Notebook().run(text)["Service"], name={name!r})
 except KeyboardInterrupt:
@@ -542,10 +541,10 @@ print("DONE", flush=True)
 """
 
 
-def other_kernel(name: str, edit: tuple[str, str], before: str = "") -> subprocess.Popen[str]:
+def other_kernel(name: str, edit: tuple[str, str]) -> subprocess.Popen[str]:
     """Another process that deploys the edited cell."""
     root = str(Path(__file__).parent.parent)
-    code = KERNEL.format(root=root, name=name, edit=edit, before=before)
+    code = KERNEL.format(root=root, name=name, edit=edit)
     return subprocess.Popen(
         [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     )
@@ -554,12 +553,18 @@ def other_kernel(name: str, edit: tuple[str, str], before: str = "") -> subproce
 SLOW = ("self.asked = 0", "self.asked = 0; time.sleep(12)")
 
 
+def starting(name: str) -> bool:
+    """Whether new replicas start beside the two that run."""
+    return len(ray_serve.details()[name]["deployments"]["Service"]["replicas"]) > 2
+
+
 def test_an_interrupted_cell_is_undone(name: str, book: Notebook) -> None:
     """Ctrl-C half-way: the last good revision serves, and the cell ends."""
     app = deployed(book, name)
     before = every_replica(app, 2)
-    at = "threading.Timer(9, lambda: os.kill(os.getpid(), signal.SIGINT)).start()"
-    kernel = other_kernel(name, SLOW, at)
+    kernel = other_kernel(name, SLOW)
+    wait_for(lambda: starting(name), 60)
+    kernel.send_signal(signal.SIGINT)
     said, _ = kernel.communicate(timeout=90)
 
     assert "INTERRUPTED" in said, said
@@ -572,15 +577,10 @@ def test_a_kernel_that_dies_half_way_is_undone(name: str, book: Notebook) -> Non
     app = deployed(book, name)
     before = every_replica(app, 2)
     kernel = other_kernel(name, SLOW)
-
-    def starting() -> bool:
-        found = ray_serve.details()[name]["deployments"]["Service"]["replicas"]
-        return len(found) > 2
-
-    wait_for(starting, 60)
+    wait_for(lambda: starting(name), 60)
     kernel.kill()
     kernel.communicate()
-    wait_for(lambda: not starting(), 60)
+    wait_for(lambda: not starting(name), 60)
     time.sleep(2)
 
     assert set(every_replica(app, 2)) == set(before)
