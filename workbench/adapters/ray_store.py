@@ -133,7 +133,7 @@ class CodeStore:
 
     def _answered(self, reply: Any) -> Any:
         try:
-            return ray.get(reply, timeout=ANSWER_S) if reply is not None else None
+            return ray.get(reply, timeout=ANSWER_S)
         except ray.exceptions.RayTaskError:
             raise  # our own mistake: show it
         except ray.exceptions.RayError as error:

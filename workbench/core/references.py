@@ -22,16 +22,6 @@ def outer_names(function: Any) -> tuple[str, ...]:
     return tuple(sorted(names))
 
 
-def stored_globals(code: CodeType) -> set[str]:
-    """Names of globals that code assigns to."""
-    return {
-        i.argval
-        for each in codes(code)
-        for i in dis.get_instructions(each)
-        if i.opname == "STORE_GLOBAL"
-    }
-
-
 def mentioned(code: CodeType) -> set[str]:
     """Attribute names and texts in code: what it may look up on an object."""
     found: set[str] = set()

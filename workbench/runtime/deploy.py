@@ -11,7 +11,7 @@ from typing import Any
 from workbench.adapters import cells, history, ray_graph, ray_serve, state
 from workbench.core.plan import ADD, REPLACE, Action, Plan
 from workbench.core.revision import FAILED, INTERRUPTED, DeploymentRecord
-from workbench.core.rollout import Wanted
+from workbench.core.rollout import Wanted, before_of
 from workbench.errors import DeployError, PlanError, WorkbenchError
 from workbench.replica.package import Package
 
@@ -168,7 +168,7 @@ class Run:
 
     def _undone_if_it_fails(self, progress: Progress) -> None:
         asked = self._request
-        since = rollout.before_of(asked.live.details)
+        since = before_of(asked.live.details)
         done: list[str] = []
         try:
             self._bring_about(since, progress, done)

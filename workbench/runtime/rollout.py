@@ -12,13 +12,11 @@ from workbench.adapters import cells, ray_serve
 from workbench.adapters import cluster as ray_cluster
 from workbench.adapters.history import History
 from workbench.core.graph import Graph
-from workbench.core.rollout import Before, Verdict, Wanted, before_of, judge
+from workbench.core.rollout import Before, Verdict, Wanted, judge
 from workbench.core.status import ProgressLine, word
 from workbench.errors import PlanError
 from workbench.replica.failures import without_framework
 from workbench.replica.package import Package
-
-__all__ = ["before_of"]
 
 POLL_S = 0.03
 ROOM_EVERY_S = 1.0
