@@ -21,6 +21,7 @@ from workbench.replica import package as packages
 from . import cells, modules
 from .ray_serve import (
     autoscaling,
+    batching_of,
     bound,
     chosen,
     ingress_parts,
@@ -28,8 +29,6 @@ from .ray_serve import (
     options_of,
     uses_multiplexing,
 )
-
-LIVE_BY_US = "user_config"  # an option that we hand to replicas ourselves
 
 
 def graph_of(target: Any, options: Mapping[str, Any]) -> Graph:
@@ -157,6 +156,8 @@ class _Walk:
             options=options,
             source=cells.source_of(target),
             multiplexes=uses_multiplexing(own),
+            batching=batching_of(own),
+            reconfigures=hasattr(own, "reconfigure"),
         )
 
     def _parts(self, deployment: Any) -> tuple[Any, tuple[Any, ...], dict[str, Any]]:

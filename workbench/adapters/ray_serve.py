@@ -25,6 +25,8 @@ from ray import cloudpickle, serve
 # ASGIIngressWrapper.__init__'s variable frozen_app_or_func: the application could not be exchanged
 #   while the object lives; the wrapper keeps it in its instance.
 # ASGIAppReplicaWrapper: the mark of a class wrapped by @serve.ingress; there is no public one.
+# _get_max_batch_size, _get_batch_wait_timeout_s: what a batched method declares cannot be told;
+#   there are setters alone in public.
 # _callable_uses_multiplexing and its marker: a hosted class would lose multiplexed routing.
 # _get_global_client()._controller.get_serve_instance_details: state of each replica in
 #   milliseconds; the REST call that shows the same needs the dashboard.
@@ -68,6 +70,8 @@ def options_of(deployment: Any) -> tuple[dict[str, Any], dict[str, Any]]:
     }
     for name in ("version", "user_configured_option_names", "deployment_language"):
         light.pop(name, None)
+    if light["user_config"] is None:
+        del light["user_config"]  # none at all: what an earlier one did cannot be undone in place
     return actor, light
 
 
@@ -88,6 +92,17 @@ def ingress_parts(target: Any) -> tuple[type, Any]:
 
 
 FROZEN_APP = "frozen_app_or_func"
+
+
+def batching_of(target: Any) -> dict[str, tuple[int, float]]:
+    """Size and wait in seconds of a function, or of each member of a class, that batches."""
+    own = [("__call__", target)]
+    members = inspect.getmembers_static(target) if inspect.isclass(target) else own
+    return {
+        name: (int(member._get_max_batch_size()), float(member._get_batch_wait_timeout_s()))
+        for name, member in members
+        if hasattr(member, "set_max_batch_size")
+    }
 
 
 def uses_multiplexing(target: Any) -> bool:
@@ -124,6 +139,7 @@ def _controller() -> Any:
 
 import workbench.replica  # noqa: E402
 from workbench.core.graph import Graph, Node  # noqa: E402
+from workbench.core.knobs import IN_REPLICA  # noqa: E402
 from workbench.errors import ClusterError, PlanError  # noqa: E402
 from workbench.replica import host, stub  # noqa: E402
 from workbench.replica import package as packages  # noqa: E402
@@ -154,6 +170,9 @@ def package_of(node: Node, app: str, revision: int, version: str) -> Package:
         version=version,
         digests=asdict(node.fingerprint),
         user_config=node.user_config,
+        batching=node.batching,
+        knobs={name: each.value for name, each in node.settings.items() if name in IN_REPLICA},
+        gpus=node.need.gpus,
         sources=node.sources,
         folder=cells.folder(),
         import_paths=cells.import_paths(),

@@ -45,6 +45,7 @@ class Fingerprint:
         variables: global variables that hold data, by `<module>:<name>`; all are in the others too.
         queues: for each method decorated by `@serve.batch`, all that it may use.
         fixed: why its code cannot be exchanged in place, or "".
+        tuned: what was set by `tune()`, by knob: what the code declared then, and what was set.
     """
 
     kind: str
@@ -56,6 +57,7 @@ class Fingerprint:
     variables: Mapping[str, str] = field(default_factory=dict)
     queues: Mapping[str, str] = field(default_factory=dict)
     fixed: str = ""
+    tuned: Mapping[str, tuple[Any, Any]] = field(default_factory=dict)
 
     def summary(self) -> dict[str, str]:
         """One digest per part, for the history."""
@@ -117,13 +119,18 @@ def fingerprint(
             **{name: closure_digest([unit], cls) for name, unit in state.items()},
             **{unit.label: unit.digest for unit in whole if unit.module},
         },
-        actor={name: closure_digest([units.variable(name, v)]) for name, v in actor.items()},
-        light={name: closure_digest([units.variable(name, v)]) for name, v in light.items()},
+        actor=of_options(actor, units),
+        light=of_options(light, units),
         calls=_calls(parts),
         variables={name: closure_digest([unit], cls) for name, unit in units.variables.items()},
         queues=_queues(parts, code),
         fixed=_fixed(parts, units),
     )
+
+
+def of_options(options: Mapping[str, Any], units: Units) -> dict[str, str]:
+    """Digests of options by name."""
+    return {name: closure_digest([units.variable(name, v)]) for name, v in options.items()}
 
 
 Found = tuple[dict[str, Unit], dict[str, Unit], Unit | None]

@@ -10,6 +10,7 @@ from typing import Any
 from workbench.errors import PlanError
 
 from .fingerprint import Fingerprint
+from .knobs import Setting
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 PREFIX = re.compile(r"/|(/[A-Za-z0-9_.~@:-]+)+")
@@ -56,6 +57,9 @@ class Node:
         options: options that the user chose, for the history.
         source: its text as written, for the history.
         multiplexes: whether it has a method decorated by `@serve.multiplexed`.
+        batching: size and wait in seconds of each method decorated by `@serve.batch`, as declared.
+        reconfigures: whether it has a `reconfigure` method.
+        settings: what `tune()` set on it, by knob; the options hold these values already.
     """
 
     name: str
@@ -74,6 +78,9 @@ class Node:
     options: dict[str, Any] = field(default_factory=dict)
     source: str = ""
     multiplexes: bool = False
+    batching: dict[str, tuple[int, float]] = field(default_factory=dict)
+    reconfigures: bool = False
+    settings: dict[str, Setting] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

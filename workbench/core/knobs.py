@@ -17,6 +17,7 @@ USER_CONFIG, BATCH_SIZE, BATCH_WAIT = "user_config", "max_batch_size", "batch_wa
 GPU_MEMORY, GPUS, ONGOING = "gpu_memory_fraction", "num_gpus", "max_ongoing_requests"
 REPLICAS, MIN_REPLICAS, MAX_REPLICAS = "num_replicas", "min_replicas", "max_replicas"
 TARGET_ONGOING = "target_ongoing_requests"
+SCALE = (REPLICAS, MIN_REPLICAS, MAX_REPLICAS, TARGET_ONGOING)
 BATCHING = (BATCH_SIZE, BATCH_WAIT)
 AUTOSCALING = (MIN_REPLICAS, MAX_REPLICAS, TARGET_ONGOING)
 IN_REPLICA = (*BATCHING, GPU_MEMORY)  # what replicas apply themselves, Serve knows nothing of it
@@ -65,7 +66,8 @@ class Setting:
     """A knob that was set on the running service.
 
     Attributes:
-        declared: what the code declared then; code that declares something else wins later.
+        declared: what the code declared then; code that declares something else wins later. For
+            the number of replicas and its bounds, all four together in the order of `SCALE`.
         value: what was set.
     """
 
@@ -157,7 +159,7 @@ def _configuration(value: Any) -> Any:
 def _check_there(values: Mapping[str, Any], here: Tunable) -> None:
     """Refuse knobs that this deployment does not have."""
     for name in values:
-        if name in here.values or name in (REPLICAS, *AUTOSCALING):
+        if name in here.values:
             continue
         if name in BATCHING:
             raise TuneError(
@@ -215,10 +217,18 @@ def with_change(here: Tunable, change: Change) -> dict[str, Setting]:
     if any(name in change.values for name in AUTOSCALING):
         settings.pop(REPLICAS, None)
     for name, value in change.values.items():
-        known = here.settings.get(name)
-        declared = known.declared if known is not None else here.values.get(name)
-        settings[name] = Setting(declared, value)
+        settings[name] = Setting(_declared(name, here), value)
     return settings
+
+
+def _declared(name: str, here: Tunable) -> Any:
+    together = SCALE if name in SCALE else (name,)
+    known = [here.settings[each].declared for each in together if each in here.settings]
+    return known[0] if known else _together(name, here.values)
+
+
+def _together(name: str, values: Mapping[str, Any]) -> Any:
+    return tuple(values.get(n) for n in SCALE) if name in SCALE else values.get(name)
 
 
 def carried(settings: Settings, declared: Mapping[str, Any]) -> dict[str, Setting]:
@@ -231,8 +241,7 @@ def carried(settings: Settings, declared: Mapping[str, Any]) -> dict[str, Settin
     return {
         name: each
         for name, each in settings.items()
-        if each.declared == declared.get(name)
-        and (name in declared or name in (REPLICAS, *AUTOSCALING, GPU_MEMORY))
+        if name in declared and each.declared == _together(name, declared)
     }
 
 
@@ -288,12 +297,12 @@ def knobs_of(here: Tunable) -> tuple[Knob, ...]:
 
 def _knob(here: Tunable, name: str) -> Knob:
     kind, value = KINDS[name], here.values[name]
-    setting = here.settings.get(name)
+    declared = _declared(name, here)
     return Knob(
         deployment=here.name,
         name=name,
         value=value,
-        declared=value if setting is None else setting.declared,
+        declared=declared[SCALE.index(name)] if name in SCALE else declared,
         takes="a dictionary" if kind is None else kind.says,
         cost=IN_PLACE if kind is None else kind.cost,
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from workbench.errors import PlanError
 
@@ -118,6 +119,7 @@ def compare(name: str, old: Fingerprint, new: Fingerprint) -> Action:
     """What must happen to a deployment so that it becomes `new`."""
     tuned = changed(old.light, new.light)
     for_serve = [each for each in tuned if each != CONFIG]
+    knobs = changed(old.tuned, new.tuned)
     forced = _needs_processes(old, new)
     if forced:
         return Action(name, REPLACE, forced, options=True)
@@ -130,9 +132,10 @@ def compare(name: str, old: Fingerprint, new: Fingerprint) -> Action:
         more = f"; {_listed(tuned)} too" if tuned else ""
         reason = f"{said} changed, what its state depends on did not{more}"
         return Action(name, SWAP, reason, bool(for_serve), exchanges=True)
-    if tuned:
-        reason = f"{_listed(tuned)} changed"
-        return Action(name, TUNE, reason, bool(for_serve), exchanges=CONFIG in tuned)
+    if tuned or knobs:
+        reason = f"{_listed(knobs or tuned)} changed"
+        exchanges = bool(knobs) or CONFIG in tuned
+        return Action(name, TUNE, reason, bool(for_serve), exchanges)
     return Action(name, KEEP, "nothing changed")
 
 
@@ -142,6 +145,8 @@ def _needs_processes(old: Fingerprint, new: Fingerprint) -> str:
     resources = changed(old.actor, new.actor)
     if resources:
         return f"{_listed(resources)} changed, which belongs to the process"
+    if CONFIG in old.light and CONFIG not in new.light:
+        return f"{CONFIG} was taken away, and what it did cannot be undone in place"
     depends = changed(old.state, new.state)
     if depends:
         return f"{_listed(depends)} changed, which its state depends on"
@@ -159,7 +164,7 @@ def _unsound(old: Fingerprint, new: Fingerprint) -> str:
     return f"Serve looks for `{hooks[0]}` only when a replica starts" if hooks else ""
 
 
-def changed(old: Mapping[str, str], new: Mapping[str, str]) -> list[str]:
+def changed(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
     """Names whose digests differ, or that are on one side alone; the new ones' order first."""
     return [n for n in dict.fromkeys([*new, *old]) if old.get(n) != new.get(n)]
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import traceback
 from collections import OrderedDict
+from collections.abc import Callable
 
 KEPT = 200
 FRAMEWORK = r"(?:ray|uvloop|starlette|fastapi|anyio|uvicorn|asyncio|concurrent|workbench/replica)/"
@@ -18,13 +19,19 @@ ADDRESS = re.compile(r" \(pid=\d+, ip=[^)]*\)")
 
 
 class Failures:
-    """The newest tracebacks by request id; older ones are dropped."""
+    """The newest tracebacks by request id; older ones are dropped.
 
-    def __init__(self) -> None:
+    Args:
+        explain: adds notes to an error before its traceback is written.
+    """
+
+    def __init__(self, explain: Callable[[BaseException], None] = lambda error: None) -> None:
+        self._explain = explain
         self._texts: OrderedDict[str, str] = OrderedDict()
 
     def record(self, request_id: str, error: BaseException) -> None:
         """Keep the traceback of `error` under `request_id`."""
+        self._explain(error)
         self._texts[request_id] = traceback_text(error)
         while len(self._texts) > KEPT:
             self._texts.popitem(last=False)

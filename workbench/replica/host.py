@@ -16,6 +16,7 @@ from typing import Any
 
 from ray import cloudpickle, serve
 
+from . import gpu
 from . import live as lives
 from .asgi import Ingress, add_handler, request_id
 from .failures import Failures
@@ -38,12 +39,12 @@ class Host:
     """
 
     def __init__(self, children: list[Any]) -> None:
-        self.failures = Failures()
+        self.failures = Failures(self._explain)
         self._handlers: list[tuple[Any, Any]] = []
         self._place = Place(children, self._add_handlers)
         self._loop = asyncio.get_running_loop()
         self._staged: tuple[bytes, Live] | None = None
-        self._before: Live | None = None
+        self._before: tuple[Live, bytes] | None = None
         self._blob = b""
 
     async def start(self, package: Package) -> None:
@@ -57,7 +58,12 @@ class Host:
         if store is not None:
             self._blob = await store.newest.remote(key, package.revision)
         first = cloudpickle.loads(self._blob) if self._blob else package
-        self._live = await lives.made(first, self._place)
+        gpu.hold(first)
+        try:
+            self._live = await lives.made(first, self._place)
+        except BaseException as error:
+            gpu.explain(error, first)
+            raise
         replica = serve.get_replica_context().replica_id.unique_id
         seen = await self._enter(store, key, replica) if store is not None else 0
         Link(key, replica, self._held, self._prepare, self._exchange, self._undo, seen).start()
@@ -70,7 +76,9 @@ class Host:
                 raise RuntimeError("the code that this replica started with was undone meanwhile")
             if not newer:
                 return int(seen)
-            self._live = await lives.following(self._live, cloudpickle.loads(newer), self._place)
+            before = self._live
+            self._live = await lives.following(before, cloudpickle.loads(newer), self._place)
+            self._set_knobs(before)
             self._blob = newer
 
     def _held(self) -> tuple[int, dict[str, Any], bytes]:
@@ -93,9 +101,16 @@ class Host:
         if new.package.user_config != before.package.user_config:
             self._configure(new, before)
         lives.hand_variables_over(before, new)
-        self._live, self._before, self._staged, self._blob = new, before, None, blob
+        self._live, self._before = new, (before, self._blob)
+        self._staged, self._blob = None, blob
+        self._set_knobs(before)
         if lives.drops_data(before, new):
             gc.unfreeze()  # Serve froze what the first revision holds, which may be weights
+
+    def _set_knobs(self, before: Live) -> None:
+        lives.set_knobs(self._live, before)
+        if gpu.share_of(self._live.package) != gpu.share_of(before.package):
+            gpu.hold(self._live.package)
 
     def _configure(self, new: Live, before: Live) -> None:
         try:
@@ -112,8 +127,11 @@ class Host:
         """Go back to what ran before the last exchange. Called by the link's thread."""
         self._staged = None
         if self._before is not None:
-            lives.hand_variables_over(self._live, self._before)
-            self._live, self._before = self._before, None
+            undone, (self._live, self._blob), self._before = self._live, self._before, None
+            lives.hand_variables_over(undone, self._live)
+            self._set_knobs(undone)
+            if self._live.package.user_config not in (None, undone.package.user_config):
+                self._on_the_loop(lives.reconfigured(self._live))
 
     def _add_handlers(self, app: Any) -> None:
         for known, handler in self._handlers:
@@ -179,8 +197,12 @@ class Host:
 
         return functools.wraps(method)(call) if inspect.isroutine(method) else call
 
+    def _explain(self, error: BaseException) -> None:
+        gpu.explain(error, self._live.package)
+
     def _remember(self, args: tuple[Any, ...], error: Exception) -> None:
         scope = getattr(args[0], "scope", None) if args else None
+        self._explain(error)
         if isinstance(scope, dict):
             self.failures.record(request_id(scope), error)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import FunctionType, ModuleType
 from typing import Any
 
@@ -29,7 +29,6 @@ class Live:
         cls: the user's class, or None.
         asgi: the application that answers HTTP, or None.
         lifespan: the start-up that the application went through, or None.
-        declared: batch size and wait of each batched method as its decorator says.
     """
 
     package: Package
@@ -37,7 +36,6 @@ class Live:
     cls: Any = None
     asgi: Any = None
     lifespan: Lifespan | None = None
-    declared: dict[str, tuple[Any, Any]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -69,8 +67,9 @@ async def made(package: Package, place: Place) -> Live:
     target, app, args, kwargs = packages.load(package.code, place.children, place.known)
     live = Live(package, target)
     if inspect.isclass(target) and package.kind != packages.ASGI_APP:
-        live.cls, live.declared = target, _declared(target)
+        live.cls = target
         live.target = await _constructed(target, args, kwargs)
+    set_knobs(live)
     if package.user_config is not None:
         await _reconfigured(live.target, package.user_config)
     if package.kind != packages.PLAIN:
@@ -85,6 +84,8 @@ async def made(package: Package, place: Place) -> Live:
 async def following(old: Live, package: Package, place: Place) -> Live:
     """Bring a package to life on the state of what runs; what runs is left as it is.
 
+    The same code with other options or knobs is not loaded again.
+
     Args:
         old: what runs.
         package: the code that is to follow.
@@ -94,10 +95,12 @@ async def following(old: Live, package: Package, place: Place) -> Live:
         Exception: the code cannot be loaded, or its application cannot be built.
     """
     packages.settle(package)
+    if package.code == old.package.code:
+        return replace(old, package=package)
     target, app, _, _ = packages.load(package.code, place.children, place.known)
     new = Live(package, target, lifespan=old.lifespan)
     if inspect.isclass(target) and package.kind != packages.ASGI_APP:
-        new.cls, new.declared = target, _declared(target)
+        new.cls = target
         new.target = object.__new__(target)
         object.__setattr__(new.target, "__dict__", old.target.__dict__)  # one state, two codes
         _hand_class_over(old, new)
@@ -122,6 +125,23 @@ def hand_variables_over(old: Live, new: Live) -> None:
         known = theirs.get(module, {})
         if before.get(key) == digest and name in known and module in ours:
             ours[module][name] = known[name]
+
+
+def set_knobs(live: Live, before: Live | None = None) -> None:
+    """Set the batched methods as was asked for, and back to what they declare when no longer.
+
+    Args:
+        live: what runs from now on.
+        before: what ran until now, or None.
+    """
+    asked, earlier = live.package.knobs, before.package.knobs if before is not None else {}
+    for name, (size, wait_s) in live.package.batching.items():
+        holder = live.target if live.cls is None else live.cls
+        member = holder if name == "__call__" and live.cls is None else getattr(holder, name)
+        if "max_batch_size" in {**asked, **earlier}:
+            member.set_max_batch_size(asked.get("max_batch_size", size))
+        if "batch_wait_timeout_s" in {**asked, **earlier}:
+            member.set_batch_wait_timeout_s(asked.get("batch_wait_timeout_s", wait_s))
 
 
 def drops_data(old: Live, new: Live) -> bool:
@@ -188,17 +208,12 @@ def _hand_class_over(old: Live, new: Live) -> None:
 
 
 def _hand_tuning_over(name: str, here: Any, there: Any, old: Live, new: Live) -> None:
-    if not _batches(here) or old.declared.get(name) != new.declared.get(name):
+    before, after = old.package.batching, new.package.batching
+    if not _batches(here) or before.get(name) != after.get(name):
         return
     size, wait_s = _batching(here)
     there.set_max_batch_size(size)
     there.set_batch_wait_timeout_s(wait_s)
-
-
-def _declared(cls: Any) -> dict[str, tuple[Any, Any]]:
-    names = {name for base in cls.__mro__ for name in vars(base)}
-    found = {name: inspect.getattr_static(cls, name) for name in names}
-    return {name: _batching(member) for name, member in found.items() if _batches(member)}
 
 
 def _batches(member: Any) -> bool:

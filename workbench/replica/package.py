@@ -41,6 +41,9 @@ class Package:
         version: name of the processes that it belongs to; Serve starts new ones for a new name.
         digests: what it is made of: digests by name in parts such as "code" and "variables".
         user_config: what `reconfigure` is called with, or None.
+        batching: size and wait in seconds of each batched method, as declared.
+        knobs: what was set beyond that: batch size, batch wait, share of the GPU's memory.
+        gpus: GPUs that the replica books.
         sources: text of each notebook cell by the file name that its code carries.
         folder: working directory of the notebook's process.
         import_paths: folders of `sys.path` that are the user's own.
@@ -54,6 +57,9 @@ class Package:
     version: str = ""
     digests: dict[str, Any] = field(default_factory=dict)
     user_config: Any = None
+    batching: dict[str, tuple[int, float]] = field(default_factory=dict)
+    knobs: dict[str, Any] = field(default_factory=dict)
+    gpus: float = 0.0
     sources: dict[str, str] = field(default_factory=dict)
     folder: str = ""
     import_paths: tuple[str, ...] = ()

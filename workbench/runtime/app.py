@@ -12,13 +12,14 @@ from workbench.adapters.http import Ingress
 from workbench.adapters.ray_store import CodeStore
 from workbench.core.capacity import Room, waiting_for
 from workbench.core.graph import Need
+from workbench.core.knobs import Knobs, Tuned
 from workbench.core.nearest import suggestion
 from workbench.core.revision import Diff, Revision, Revisions, diff_of
 from workbench.core.status import AppStatus, DeploymentStatus, word
 from workbench.errors import PlanError
 from workbench.replica.host import CALL
 
-from . import deploy, rollout
+from . import deploy, rollout, tune
 from .cluster import Cluster, check_there
 
 
@@ -181,6 +182,46 @@ class App:
             for name, replica in replicas
             for line in _replica_lines(replica, tail, False)
         )
+
+    def tune(
+        self,
+        deployment: str | None = None,
+        *,
+        timeout_s: float = 300.0,
+        allow_downtime: bool = False,
+        **knobs: Any,
+    ) -> Tuned | Knobs:
+        """Set knobs of the running service, or list them.
+
+        What is set holds in every replica, later ones included, through later deploys until the
+        code declares another value, and is part of the revision.
+
+        Args:
+            deployment: name of the deployment; may be left out when only one is meant.
+            timeout_s: seconds to wait before the change is undone.
+            allow_downtime: for what needs new processes: stop the old replicas first where old
+                and new do not fit together.
+            **knobs: `num_replicas`; or `min_replicas`, `max_replicas` and
+                `target_ongoing_requests`, by which Serve adjusts the number; `max_batch_size`,
+                `batch_wait_timeout_s` (seconds); `max_ongoing_requests`, `max_queued_requests`;
+                `gpu_memory_fraction` (what PyTorch may use of the card, 0 to 1); `num_gpus` and
+                `num_cpus` (what Ray books; new processes); `user_config`. All or none are set.
+
+        Returns:
+            What is true now, or every knob with its value and range when none is given.
+
+        Raises:
+            TuneError: an unknown knob or deployment, or a value out of range; nothing changed.
+            CapacityError: it does not fit on the cluster; nothing changed.
+            DeployError: a replica refused it; it was undone.
+            PlanError: the application does not run, or was deployed from another folder.
+        """
+        check_there()
+        if not knobs and deployment is None:
+            return tune.listed(self.name)
+        if not knobs:
+            return Knobs(k for k in tune.listed(self.name) if k.deployment == deployment)
+        return tune.tune(self.name, deployment, knobs, self._show(), timeout_s, allow_downtime)
 
     def history(self) -> Revisions:
         """Every revision: what was deployed, by whom, with which outcome."""

@@ -56,7 +56,7 @@ def deploy(
     if isinstance(timeout_s, bool) or not isinstance(timeout_s, int | float) or timeout_s <= 0:
         raise PlanError(f"timeout_s={timeout_s!r} is not positive", "give seconds, such as 300")
     checked = name_of(target, name)
-    with _held(checked, progress):
+    with held(checked, progress):
         look = Look(checked)  # answered while the graph is pickled
         request = Request(look, ray_graph.graph_of(target, options), route_prefix, mode)
         run = Run(request, note, timeout_s, surge=not allow_downtime, began_s=began_s)
@@ -64,7 +64,7 @@ def deploy(
     return request
 
 
-def _held(name: str, progress: Progress) -> AbstractContextManager[None]:
+def held(name: str, progress: Progress) -> AbstractContextManager[None]:
     """The right to change an application; another notebook that has it is waited for."""
     return state.lock(f"deploy-{name}", progress.say)
 
@@ -80,8 +80,8 @@ def rollback(name: str, to: int | None, progress: Progress, timeout_s: float) ->
         known = [each.number for each in past.revisions(name)]
         raise PlanError(f"{name!r} has no revision {to!r}", f"its revisions are {known}")
     good = rollout.good_of(past.graph(name, to), name, to)
-    with _held(name, progress):
-        request = Request(Look(name), good.graph, good.route_prefix)
+    with held(name, progress):
+        request = Request(Look(name), good.graph, good.route_prefix, carries=False)
         run = Run(request, f"back to revision {to}", timeout_s, surge=True, began_s=began_s)
         run.carry_out(progress, wait=True)
 
@@ -102,15 +102,25 @@ class Run:
         timeout_s: seconds before it is undone.
         surge: new replicas start before old ones stop.
         began_s: when the user asked, on the monotonic clock.
+        good: the revision that serves; read from the history when None.
+
+    Attributes:
+        number: number of the revision; 0 until it begins.
     """
 
     def __init__(
-        self, request: Request, note: str, timeout_s: float, surge: bool, began_s: float
+        self,
+        request: Request,
+        note: str,
+        timeout_s: float,
+        surge: bool,
+        began_s: float,
+        good: Good | None = None,
     ) -> None:
         self._request, self._note, self._timeout_s = request, note, timeout_s
         self._surge, self._began_s = surge, began_s
-        self._number = 0
-        self._good: Good | None = None
+        self.number = 0
+        self._good = good
         self._guarded = False
         self._handed_over = threading.Event()
         self._took_ms: dict[str, float] = {}
@@ -141,9 +151,10 @@ class Run:
 
     def _begin(self) -> None:
         asked = self._request
-        self._good = rollout.last_good(asked.name, asked.history) if asked.live.details else None
+        if self._good is None and asked.live.details:
+            self._good = rollout.last_good(asked.name, asked.history)
         known = [each.revision for each in asked.live.generations.values()]
-        self._number = asked.history.begin(
+        self.number = asked.history.begin(
             asked.name, asked.route_prefix, self._note, cells.kernel(), max(known, default=0)
         )
         token = secrets.token_hex(4)
@@ -154,9 +165,9 @@ class Run:
     def _package(self, node: Any, token: str) -> Package:
         action, live = self._actions[node.name], self._request.live.generations.get(node.name)
         if action.kind in (REPLACE, ADD) or live is None:
-            version = f"workbench-{self._number}-{token}"
-            return ray_serve.package_of(node, self._request.name, self._number, version)
-        revision = self._number if action.exchanges else live.revision
+            version = f"workbench-{self.number}-{token}"
+            return ray_serve.package_of(node, self._request.name, self.number, version)
+        revision = self.number if action.exchanges else live.revision
         return ray_serve.package_of(node, self._request.name, revision, live.version)
 
     def _stamp(self, node: Any) -> float:
@@ -164,7 +175,7 @@ class Run:
         changes = action.options or action.exchanges
         if not changes and self._good is not None and node.name in self._good.stamps:
             return self._good.stamps[node.name]
-        return ray_serve.stamp_of(node, self._number)
+        return ray_serve.stamp_of(node, self.number)
 
     def _undone_if_it_fails(self, progress: Progress) -> None:
         asked = self._request
@@ -174,11 +185,11 @@ class Run:
             self._bring_about(since, progress, done)
         except RolloutFailed as failed:
             serving = self._undo(done, str(failed), FAILED)
-            progress.fail(f"{asked.name} revision {self._number} failed")
-            raise DeployError(asked.name, self._number, serving, str(failed), ADVICE) from None
+            progress.fail(f"{asked.name} revision {self.number} failed")
+            raise DeployError(asked.name, self.number, serving, str(failed), ADVICE) from None
         except BaseException:
             self._undo(done, "interrupted", INTERRUPTED)
-            progress.fail(f"{asked.name} revision {self._number} was interrupted and undone")
+            progress.fail(f"{asked.name} revision {self.number} was interrupted and undone")
             raise
         finally:
             if self._guarded:
@@ -240,7 +251,7 @@ class Run:
 
     def _undo(self, done: list[str], reason: str, outcome: str) -> int | None:
         asked, good = self._request, self._good
-        asked.history.failed(asked.name, self._number, reason, outcome, self._records())
+        asked.history.failed(asked.name, self.number, reason, outcome, self._records())
         if good is None:
             if done:
                 rollout.remove(asked.name)
@@ -255,9 +266,9 @@ class Run:
 
     def _record(self) -> None:
         asked = self._request
-        good = Good(self._number, asked.graph, self._shipped, self._stamps, asked.route_prefix)
+        good = Good(self.number, asked.graph, self._shipped, self._stamps, asked.route_prefix)
         asked.history.served(
-            asked.name, self._number, rollout.dumped(good), self._elapsed_ms(), self._records()
+            asked.name, self.number, rollout.dumped(good), self._elapsed_ms(), self._records()
         )
 
     def _records(self) -> tuple[DeploymentRecord, ...]:
@@ -282,8 +293,8 @@ class Run:
         asked = self._request
         if not asked.live.details:
             names = ", ".join(node.name for node in reversed(asked.graph.nodes))
-            return f"{asked.name} revision {self._number} deployed: {names}"
-        lines = [f"{asked.name} revision {self._number} serves"]
+            return f"{asked.name} revision {self.number} deployed: {names}"
+        lines = [f"{asked.name} revision {self.number} serves"]
         for action in reversed(asked.plan.actions):
             took = self._took_ms.get(action.deployment)
             time_text = "" if took is None else f" in {took:.0f} ms"

@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from workbench.adapters import cluster as ray_cluster
-from workbench.adapters import history, ray_graph, ray_handles, ray_serve
+from workbench.adapters import history, ray_graph, ray_handles, ray_knobs, ray_serve
 from workbench.adapters.ray_store import CodeStore, Generation
 from workbench.core.capacity import shortage
-from workbench.core.graph import Graph, checked_name, checked_prefix
+from workbench.core.graph import Graph, Node, checked_name, checked_prefix
 from workbench.core.plan import ADD, REPLACE, Plan, make_plan
 from workbench.errors import CapacityError, PlanError
 
@@ -76,13 +76,19 @@ class Request:
         graph: what is wanted.
         route_prefix: path of the ingress; what it is now, or `/<name>`, when None.
         mode: auto, swap or replace.
+        carries: whether knobs that were set on what runs stay as they are.
 
     Raises:
         PlanError: the name or the route prefix is taken, or the mode is refused.
     """
 
     def __init__(
-        self, look: Look, graph: Graph, route_prefix: str | None = None, mode: str = "auto"
+        self,
+        look: Look,
+        graph: Graph,
+        route_prefix: str | None = None,
+        mode: str = "auto",
+        carries: bool = True,
     ) -> None:
         self.cluster, self.history = look.cluster, history.here()
         self.graph, self.name, self.store = graph, look.name, look.store
@@ -92,7 +98,13 @@ class Request:
         self._check_name()
         self._check_prefix(every)
         self.live = look.again(self.live)
+        if carries:
+            self.graph = Graph(tuple(map(self._tuned, graph.nodes)))
         self.plan = self._planned(mode)
+
+    def _tuned(self, node: Node) -> Node:
+        known = self.live.generations.get(node.name)
+        return node if known is None else ray_knobs.with_carried(node, known.fingerprint.tuned)
 
     def _planned(self, mode: str) -> Plan:
         known = {name: each.fingerprint for name, each in self.live.generations.items()}
