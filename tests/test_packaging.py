@@ -19,6 +19,8 @@ ASKED = (
     "fastapi",
     "jupyterlab",
     "ipywidgets",
+    "bqplot",
+    "jupyter-server-proxy",
     "torch",
     "transformers",
     "chromadb",
