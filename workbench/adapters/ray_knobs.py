@@ -6,8 +6,6 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from ray.serve.config import AutoscalingConfig
-
 from workbench.core import knobs
 from workbench.core.digests import Units
 from workbench.core.fingerprint import of_options
@@ -15,7 +13,7 @@ from workbench.core.graph import Node, need_of
 from workbench.core.knobs import Setting, Tunable, bounds, carried
 
 from . import modules
-from .ray_serve import autoscaling, options_of
+from .ray_serve import autoscaling, autoscaling_options, options_of
 
 LIGHT = (knobs.ONGOING, "max_queued_requests")
 ACTOR = ("num_cpus", knobs.GPUS)
@@ -23,13 +21,13 @@ ACTOR = ("num_cpus", knobs.GPUS)
 
 def tunable_of(node: Node) -> Tunable:
     """The knobs of a deployment with their values."""
-    adjusts, _light = autoscaling(node.deployment), options_of(node.deployment)[1]
+    adjusts, (_, light) = autoscaling(node.deployment), options_of(node.deployment)
     values: dict[str, Any] = {
         knobs.REPLICAS: None if adjusts else node.replicas,
         knobs.MIN_REPLICAS: adjusts.min_replicas if adjusts else None,
         knobs.MAX_REPLICAS: adjusts.max_replicas if adjusts else None,
         knobs.TARGET_ONGOING: adjusts.get_target_ongoing_requests() if adjusts else None,
-        **{name: _light[name] for name in LIGHT},
+        **{name: light[name] for name in LIGHT},
         "num_cpus": node.need.cpus,
         knobs.GPUS: node.need.gpus,
     }
@@ -99,7 +97,7 @@ def _scale(values: Mapping[str, Any], here: Tunable, adjusts: Any) -> dict[str, 
     first = known.get("initial_replicas")
     if first is not None:
         known["initial_replicas"] = min(max(first, lowest), highest)
-    return {"autoscaling_config": AutoscalingConfig(**known)}
+    return {"autoscaling_config": autoscaling_options(**known)}
 
 
 def _fewest(adjusts: Any) -> int:

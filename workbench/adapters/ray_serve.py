@@ -256,6 +256,11 @@ def run(application: Any, app: str, route_prefix: str) -> None:
         raise PlanError(f"Serve refuses {app!r}: {error}") from error
 
 
+def autoscaling_options(**options: Any) -> Any:
+    """Serve's own value of the autoscaling options."""
+    return serve.config.AutoscalingConfig(**options)
+
+
 def dumped(application: Any) -> bytes:
     """Pickle an application made by `application_of`, to run it again later."""
     return bytes(cloudpickle.dumps(application))
