@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 
 
 @dataclass(frozen=True)
@@ -58,13 +59,13 @@ class DeploymentSample:
     replicas: tuple[ReplicaSample, ...] = ()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Sample:
-    """One application at one moment.
+    """One application over one second.
 
     Attributes:
         app: application name.
-        at_s: seconds since the epoch.
+        at_s: the end of that second, in seconds since the epoch.
         deployments: by name, callers before callees.
     """
 
@@ -72,6 +73,51 @@ class Sample:
     at_s: float
     deployments: Mapping[str, DeploymentSample]
 
+    def __repr__(self) -> str:  # without figures, so that a notebook's output stays the same
+        return f"metrics of {self.app}: {', '.join(self.deployments)}"
+
+    def __str__(self) -> str:
+        return sample_text(self)
+
 
 class Series(tuple[Sample, ...]):
-    """Samples of an application, oldest first, about one per second."""
+    """Samples of an application, oldest first, one per second."""
+
+    def __repr__(self) -> str:
+        return f"series of {self[-1]!r}" if self else "series without samples"
+
+    def __str__(self) -> str:
+        return "\n".join(map(str, self)) or repr(self)
+
+
+HEAD = ("deployment", "req/s", "err/s", "p50", "p95", "p99", "ongoing", "queued", "batch", "wait")
+
+
+def cells(name: str, each: DeploymentSample) -> tuple[str, ...]:
+    """One deployment as texts under `HEAD`; latencies and waits in ms."""
+    latencies = (each.p50_ms, each.p95_ms, each.p99_ms)
+    return (
+        name,
+        f"{each.requests_per_s:.1f}",
+        f"{each.errors_per_s:.1f}",
+        *(f"{ms:.1f} ms" if ms is not None else "–" for ms in latencies),
+        str(each.ongoing),
+        str(each.queued),
+        f"{each.batch_size:.1f}" if each.batch_size is not None else "–",
+        f"{each.batch_wait_ms:.1f} ms" if each.batch_wait_ms is not None else "–",
+    )
+
+
+def sample_text(sample: Sample) -> str:
+    """Render a sample as a plain table with one line per deployment."""
+    rows = [HEAD, *(cells(name, each) for name, each in sample.deployments.items())]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = ("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)
+    return "\n".join(
+        [f"{sample.app} at {time_of_day(sample.at_s)}", *(f"  {line}" for line in lines)]
+    )
+
+
+def time_of_day(at_s: float) -> str:
+    """Hours, minutes and seconds of a moment, where the reader is."""
+    return datetime.fromtimestamp(at_s).strftime("%H:%M:%S")

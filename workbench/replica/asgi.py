@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
 from .failures import Failures, traceback_text
+from .figures import Figures
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -93,6 +94,7 @@ class Ingress:
         failures: where tracebacks are kept.
         current: gives the current application and its start-up.
         handlers: exception handlers that every application is to have; Serve adds its own.
+        figures: where requests are counted.
     """
 
     def __init__(
@@ -100,8 +102,10 @@ class Ingress:
         failures: Failures,
         current: Callable[[], tuple[Any, Lifespan]],
         handlers: list[tuple[Any, Any]],
+        figures: Figures,
     ) -> None:
         self._failures, self._current, self._handlers = failures, current, handlers
+        self._figures = figures
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """Answer one request, or Serve's own lifespan."""
@@ -113,11 +117,13 @@ class Ingress:
             scope["state"] = {**lifespan.state, **scope.get("state", {})}
         if scope["path"] == scope.get("root_path"):
             scope["path"] += "/"  # the prefix itself is the root, without a redirect
-        try:
-            await app(scope, receive, send)
-        except Exception as error:
-            self._failures.record(request_id(scope), error)
-            raise
+        of_http = scope["type"] == "http"
+        with self._figures.request() if of_http else self._figures.connection() as counted:
+            try:
+                await app(scope, receive, counted.watched(send))
+            except Exception as error:
+                self._failures.record(request_id(scope), error)
+                raise
 
     async def _answer_lifespan(self, receive: Receive, send: Send) -> None:
         while True:

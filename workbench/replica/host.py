@@ -20,9 +20,11 @@ from . import gpu
 from . import live as lives
 from .asgi import Ingress, add_handler, request_id
 from .failures import Failures
+from .figures import Figures
 from .link import Link, find_store
 from .live import Live, Place
 from .package import Package
+from .pulse import Pulse
 from .store import LEAVE
 
 CALL = "workbench_call"  # name under which a handle reaches an ingress's own __call__
@@ -36,12 +38,14 @@ class Host:
 
     Attributes:
         failures: tracebacks of requests that failed.
+        figures: what is counted here.
     """
 
     def __init__(self, children: list[Any]) -> None:
         self.failures = Failures(self._explain)
+        self.figures = Figures()
         self._handlers: list[tuple[Any, Any]] = []
-        self._place = Place(children, self._add_handlers)
+        self._place = Place(children, self._add_handlers, figures=self.figures)
         self._loop = asyncio.get_running_loop()
         self._staged: tuple[bytes, Live] | None = None
         self._before: tuple[Live, bytes] | None = None
@@ -67,6 +71,7 @@ class Host:
         replica = serve.get_replica_context().replica_id.unique_id
         seen = await self._enter(store, key, replica) if store is not None else 0
         Link(key, replica, self._held, self._prepare, self._exchange, self._undo, seen).start()
+        Pulse(self.figures, key, replica).start()
 
     async def _enter(self, store: Any, key: Any, replica: str) -> int:
         """Tell the store that this replica is ready, taking what has become newer meanwhile."""
@@ -150,7 +155,7 @@ class Host:
 
     def ingress(self) -> Ingress:
         """The ASGI application for Serve: it delegates to the current one."""
-        return Ingress(self.failures, self._shown, self._handlers)
+        return Ingress(self.failures, self._shown, self._handlers, self.figures)
 
     def _shown(self) -> Any:
         live = self._live
@@ -165,35 +170,40 @@ class Host:
         return target
 
     def _trampoline(self, name: str, method: Any) -> Any:
+        begun = self.figures.counting(name)
         if inspect.isasyncgenfunction(method):
 
             async def call(*args: Any, **kwargs: Any) -> Any:
-                async with aclosing(self._method(name)(*args, **kwargs)) as items:
-                    async for item in items:
-                        yield item
+                with begun():
+                    async with aclosing(self._method(name)(*args, **kwargs)) as items:
+                        async for item in items:
+                            yield item
 
         elif inspect.isgeneratorfunction(method):
 
             def call(*args: Any, **kwargs: Any) -> Any:
-                yield from self._method(name)(*args, **kwargs)
+                with begun():
+                    yield from self._method(name)(*args, **kwargs)
 
         elif inspect.iscoroutinefunction(method):
 
             async def call(*args: Any, **kwargs: Any) -> Any:  # type: ignore[misc]  # as above
-                try:
-                    return await self._method(name)(*args, **kwargs)
-                except Exception as error:
-                    self._remember(args, error)
-                    raise
+                with begun() as request:
+                    try:
+                        return request.answer(await self._method(name)(*args, **kwargs))
+                    except Exception as error:
+                        self._remember(args, error)
+                        raise
 
         else:
 
             def call(*args: Any, **kwargs: Any) -> Any:
-                try:
-                    return self._method(name)(*args, **kwargs)
-                except Exception as error:
-                    self._remember(args, error)
-                    raise
+                with begun() as request:
+                    try:
+                        return request.answer(self._method(name)(*args, **kwargs))
+                    except Exception as error:
+                        self._remember(args, error)
+                        raise
 
         return functools.wraps(method)(call) if inspect.isroutine(method) else call
 

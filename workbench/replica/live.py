@@ -16,6 +16,8 @@ from typing import Any
 from . import package as packages
 from .apps import class_based, from_object, standalone, walk
 from .asgi import Lifespan
+from .batches import counted
+from .figures import Figures
 from .package import Package
 
 
@@ -46,11 +48,13 @@ class Place:
         children: handles of the deployments that it calls.
         prepare: called with each application before it is used.
         known: classes by the names that they were shipped under.
+        figures: where batches are counted.
     """
 
     children: Sequence[Any]
     prepare: Callable[[Any], None]
     known: dict[str, type] = field(default_factory=dict)
+    figures: Figures = field(default_factory=Figures)
 
 
 async def made(package: Package, place: Place) -> Live:
@@ -65,6 +69,7 @@ async def made(package: Package, place: Place) -> Live:
     """
     packages.settle(package)
     target, app, args, kwargs = packages.load(package.code, place.children, place.known)
+    target = counted(target, place.figures)
     live = Live(package, target)
     if inspect.isclass(target) and package.kind != packages.ASGI_APP:
         live.cls = target
@@ -104,6 +109,9 @@ async def following(old: Live, package: Package, place: Place) -> Live:
         new.target = object.__new__(target)
         object.__setattr__(new.target, "__dict__", old.target.__dict__)  # one state, two codes
         _hand_class_over(old, new)
+        counted(target, place.figures)  # last, so that a queue that goes on is not counted twice
+    else:
+        new.target = counted(target, place.figures)
     if package.kind != packages.PLAIN:
         new.asgi = await _application(new, app)
         if hasattr(old.asgi, "state") and hasattr(new.asgi, "state"):

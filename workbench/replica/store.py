@@ -17,6 +17,8 @@ from typing import Any
 
 from ray import cloudpickle, serve
 
+from .series import Row, Series
+
 NAME, NAMESPACE = "workbench-store", "workbench"
 POLL_S = 20.0
 PATIENCE_S = 5.0
@@ -77,6 +79,7 @@ class Store:
         self._current: dict[str, dict[str, str]] = {}
         self._changes: dict[str, Change] = {}
         self._guards: dict[str, Guard] = {}
+        self._series = Series()
 
     # --- what replicas ask ---
 
@@ -134,6 +137,10 @@ class Store:
             change.errors[replica] = error
         change.heard.set()
 
+    async def figure(self, app: str, deployment: str, replica: str, blob: bytes) -> None:
+        """A replica's figures, once a second."""
+        self._series.put(app, deployment, replica, blob)
+
     # --- what notebooks ask ---
 
     async def committed(self, app: str) -> dict[str, tuple[str, int, dict[str, Any]]]:
@@ -158,9 +165,14 @@ class Store:
             del self._cells[key]
         if not generations:
             self._current.pop(app, None)
+            self._series.forget(app)
 
     def _is_old(self, key: Key) -> bool:
         return self._current[key[0]].get(key[1]) != key[2]
+
+    async def figures(self, app: str, after_s: float) -> tuple[float, list[Row]]:
+        """The time here, and what replicas sent after a moment of it; see `Series.newer`."""
+        return self._series.newer(app, after_s)
 
     async def prepare(
         self, app: str, blobs: Blobs, wait_s: float

@@ -1,0 +1,133 @@
+"""Counts the batches of methods decorated by `@serve.batch`: their size, and how long each waits.
+
+Serve measures from the batch's first request on, and in metrics that arrive later; here every
+request's own wait counts.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import AsyncIterator, Callable
+from contextlib import aclosing
+from types import FunctionType
+from typing import Any
+
+from .figures import Figures, Queue
+
+COUNTED = "workbench_counted"
+
+# --- private names of Ray -------------------------------------------------------------------------
+# set_max_batch_size.__self__: Serve's object behind a batched function; no public name leads to it.
+# its handle_batch_func: what runs each batch; counting outside would see requests, not batches.
+# its _queue: None until the first call; from then on an exchanged handle_batch_func has no effect.
+
+
+def _queue_of(member: Any) -> Any:
+    return member.set_max_batch_size.__self__
+
+
+def _is_fresh(queue: Any) -> bool:
+    return getattr(queue, "_queue", MISSING) is None
+
+
+def _run_by(queue: Any, wrapped: Callable[[Any], Any]) -> None:
+    queue.handle_batch_func = wrapped(queue.handle_batch_func)
+
+
+MISSING = object()  # stands for a queue of another Ray, which we leave alone
+# --- end of private names -------------------------------------------------------------------------
+
+
+def counted(target: Any, figures: Figures) -> Any:
+    """Have the batches of a function, or of a class's methods, counted. Once is enough.
+
+    Args:
+        target: the user's class or function, before its first call; or anything else.
+        figures: where the batches are counted.
+
+    Returns:
+        The class itself, what stands for the function, or the target as it is.
+    """
+    if not inspect.isclass(target):
+        return _counted(target, figures) if _is_countable(target) else target
+    for base in target.__mro__[:-1]:
+        for name, member in list(vars(base).items()):
+            if _is_countable(member):
+                setattr(base, name, _counted(member, figures))
+    return target
+
+
+def _is_countable(member: Any) -> bool:
+    if not isinstance(member, FunctionType) or hasattr(member, COUNTED):
+        return False
+    return hasattr(member, "set_max_batch_size") and _is_fresh(_queue_of(member))
+
+
+def _counted(member: Any, figures: Figures) -> Any:
+    waiting = figures.queue()
+    _run_by(_queue_of(member), lambda run: _noting(run, waiting, figures))
+    call = _waiting_call if inspect.iscoroutinefunction(member) else _waiting_stream
+    made = call(member, waiting)
+    setattr(made, COUNTED, True)
+    return made
+
+
+def _waiting_call(member: Any, waiting: Queue) -> Any:
+    @functools.wraps(member)  # the setters that Serve put on it too
+    async def call(*args: Any, **kwargs: Any) -> Any:
+        request = waiting.join()
+        try:
+            return await member(*args, **kwargs)
+        finally:
+            waiting.leave(request)  # cancelled, or refused before it was queued
+
+    return call
+
+
+def _waiting_stream(member: Any, waiting: Queue) -> Any:
+    @functools.wraps(member)  # a plain function that queues at once, as Serve's own is
+    def call(*args: Any, **kwargs: Any) -> Any:
+        request = waiting.join()
+        try:
+            return _passed_on(member(*args, **kwargs), request, waiting)
+        except BaseException:
+            waiting.leave(request)
+            raise
+
+    return call
+
+
+async def _passed_on(items: Any, request: object, waiting: Queue) -> AsyncIterator[Any]:
+    try:
+        async with aclosing(items):
+            async for item in items:
+                yield item
+    finally:
+        waiting.leave(request)
+
+
+def _noting(run: Any, waiting: Queue, figures: Figures) -> Any:
+    if inspect.isasyncgenfunction(run):
+
+        @functools.wraps(run)
+        async def noted(*args: Any, **kwargs: Any) -> Any:
+            figures.batch(waiting, _size(args, kwargs))
+            async with aclosing(run(*args, **kwargs)) as results:
+                async for result in results:
+                    yield result
+
+    else:
+
+        @functools.wraps(run)
+        async def noted(*args: Any, **kwargs: Any) -> Any:
+            figures.batch(waiting, _size(args, kwargs))
+            return await run(*args, **kwargs)
+
+    return noted
+
+
+def _size(args: tuple[Any, ...], kwargs: dict[str, Any]) -> int:
+    """How many requests: every argument but `self` is a list with an item of each."""
+    lists = [*args, *kwargs.values()]
+    return len(lists[-1]) if lists and isinstance(lists[-1], list) else 0

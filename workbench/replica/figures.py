@@ -1,0 +1,217 @@
+"""Exact counters of one replica: requests, errors, latency, batches and what waits for them.
+
+They only ever grow, so whoever reads them twice knows what happened in between, whatever was lost
+on the way. Latency is a histogram in buckets of 5 %, which can be subtracted and added up.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+import threading
+import time
+import weakref
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
+
+GROWTH = 1.05
+PER_LOG = 1 / math.log(GROWTH)
+SHORTEST_S = 1e-6
+SERVES_OWN = frozenset(  # what Serve itself calls, every few seconds
+    {
+        "check_health",
+        "record_autoscaling_stats",
+        "record_replica_metadata",
+        "record_routing_stats",
+    }
+)
+T = TypeVar("T")
+
+
+def bucket_of(seconds: float) -> int:
+    """Number of the bucket that holds a latency; each is 5 % wider than the one before."""
+    return math.floor(math.log(max(seconds, SHORTEST_S)) * PER_LOG)
+
+
+def middle_ms(bucket: int) -> float:
+    """Milliseconds in the middle of a bucket: within 2.5 % of everything in it."""
+    return float(f"{GROWTH ** (bucket + 0.5) * 1000:.6g}")  # fewer digits travel
+
+
+class Figures:
+    """Counts what happens in one replica. Any thread may call it."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._requests = self._errors = self._ongoing = 0
+        self._latency: dict[int, int] = {}
+        self._batches = self._batched = 0
+        self._waited_s = 0.0
+        self._queues: weakref.WeakSet[Queue] = weakref.WeakSet()
+
+    def request(self) -> Counted:
+        """A request begins; it ends with the `with` block, or with its complete response."""
+        return Counted(self)
+
+    def counting(self, method: str) -> Callable[[], Counted | Uncounted]:
+        """What begins each call of a method: `request`, or nothing for what Serve itself calls."""
+        return Uncounted if method in SERVES_OWN else self.request
+
+    def connection(self) -> Connection:
+        """A websocket is open during the `with` block: ongoing, and nothing else."""
+        return Connection(self)
+
+    def queue(self) -> Queue:
+        """A new queue of requests that wait for their batch; counted for as long as it is used."""
+        made = Queue()
+        with self._lock:
+            self._queues.add(made)
+        return made
+
+    def batch(self, queue: Queue, size: int) -> None:
+        """The first `size` requests of a queue became a batch."""
+        waited_s = queue.take(size)
+        with self._lock:
+            self._batches += 1
+            self._batched += size
+            self._waited_s += waited_s
+
+    def values(self) -> dict[str, Any]:
+        """The counters now, fit for JSON."""
+        with self._lock:
+            return {
+                "requests": self._requests,
+                "errors": self._errors,
+                "ongoing": self._ongoing,
+                "latency_ms": [[middle_ms(b), n] for b, n in sorted(self._latency.items())],
+                "batches": self._batches,
+                "batched": self._batched,
+                "batch_wait_s": self._waited_s,
+                "queued": sum(len(queue.since) for queue in self._queues),
+            }
+
+    def _began(self) -> None:
+        with self._lock:
+            self._ongoing += 1
+
+    def _closed(self) -> None:
+        with self._lock:
+            self._ongoing -= 1
+
+    def _ended(self, seconds: float, failed: bool) -> None:
+        bucket = bucket_of(seconds)
+        with self._lock:
+            self._ongoing -= 1
+            self._requests += 1
+            self._errors += failed
+            self._latency[bucket] = self._latency.get(bucket, 0) + 1
+
+
+class Queue:
+    """Requests that wait for their batch.
+
+    Attributes:
+        since: the moment on the monotonic clock when each came, in that order.
+    """
+
+    def __init__(self) -> None:
+        self.since: dict[object, float] = {}
+
+    def join(self) -> object:
+        """A request waits from now on."""
+        request = object()
+        self.since[request] = time.monotonic()
+        return request
+
+    def leave(self, request: object) -> None:
+        """It waits no longer: it was cancelled, refused, or is in a batch already."""
+        self.since.pop(request, None)
+
+    def take(self, size: int) -> float:
+        """Take the first `size` out; returns the seconds that they waited, added up."""
+        now = time.monotonic()
+        first = list(itertools.islice(self.since, size))
+        return sum(now - self.since.pop(request, now) for request in first)
+
+
+class Uncounted:
+    """A call that is no request."""
+
+    __slots__ = ()
+
+    def __enter__(self) -> Uncounted:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        pass
+
+    def answer(self, value: T) -> T:
+        """The same value."""
+        return value
+
+
+class Connection:
+    """A websocket, open during the `with` block."""
+
+    __slots__ = ("_figures",)
+
+    def __init__(self, figures: Figures) -> None:
+        self._figures = figures
+        figures._began()
+
+    def __enter__(self) -> Connection:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._figures._closed()
+
+    def watched(self, send: T) -> T:
+        """As it is: a websocket has no response."""
+        return send
+
+
+class Counted:
+    """A request, counted once: when its response is complete, at the latest with the block.
+
+    What is cancelled has ended without an error.
+    """
+
+    __slots__ = ("_began_s", "_failed", "_figures", "_open")
+
+    def __init__(self, figures: Figures) -> None:
+        self._figures, self._failed, self._open = figures, False, True
+        figures._began()
+        self._began_s = time.perf_counter()
+
+    def __enter__(self) -> Counted:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *rest: object) -> None:
+        if self._open:
+            self._end(self._failed or (kind is not None and issubclass(kind, Exception)))
+
+    def answer(self, value: T) -> T:
+        """The same value; a response of status 500 or above is an error."""
+        status = getattr(value, "status_code", None)
+        self._failed = isinstance(status, int) and status >= 500
+        return value
+
+    def watched(self, send: Callable[[Any], Awaitable[None]]) -> Callable[[Any], Awaitable[None]]:
+        """An ASGI `send` that ends the request with the last part of its response.
+
+        The client knows the end no sooner than we do, and background tasks are no latency.
+        """
+
+        def watch(message: Any) -> Awaitable[None]:
+            kind = message["type"]
+            if kind == "http.response.start":
+                self._failed = message["status"] >= 500
+            elif kind == "http.response.body" and self._open and not message.get("more_body"):
+                self._end(self._failed)
+            return send(message)
+
+        return watch
+
+    def _end(self, failed: bool) -> None:
+        self._open = False
+        self._figures._ended(time.perf_counter() - self._began_s, failed)
