@@ -23,7 +23,7 @@ from pathlib import Path
 import workbench
 from workbench.adapters.processes import free_ports
 
-from . import cost, late, memory, rag, replace, swap, undo
+from . import cost, late, memory, rag, replace, swap, tune, undo
 from .figures import Bench, Figure, table
 from .services import delete_all
 
@@ -37,6 +37,8 @@ BENCHES: dict[str, Callable[[Bench], None]] = {
     "scaled": late.scaled,
     "memory": memory.memory,
     "cost": cost.cost,
+    "knob": tune.knob,
+    "wider": tune.wider,
 }
 LOGICAL_CPUS = 16
 CORES = os.cpu_count()
