@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -10,6 +11,7 @@ import ray
 from ray import cloudpickle
 
 from workbench.core.fingerprint import Fingerprint
+from workbench.core.snapshots import Counts, Snapshot
 from workbench.errors import ClusterError
 from workbench.replica.link import find_store
 from workbench.replica.package import Package
@@ -100,6 +102,20 @@ class CodeStore:
         """The change is complete."""
         self._ask("finish", app)
 
+    def figures(self, app: str, after_s: float) -> tuple[float, list[Snapshot]]:
+        """What the replicas of an application reported.
+
+        Args:
+            app: application name.
+            after_s: reports that came after this moment, in the store's seconds since the epoch;
+                0 or less counts back from now.
+
+        Returns:
+            The store's time now, and the reports in the order in which they came.
+        """
+        now_s, rows = self._ask("figures", app, after_s)
+        return float(now_s), [_snapshot(*row) for row in rows]
+
     def guard(
         self, app: str, application: Any, route_prefix: str, back: Mapping[str, Package]
     ) -> None:
@@ -148,6 +164,18 @@ def revisions(app: str) -> dict[str, int]:
     if find_store() is None:
         return {}
     return {name: each.revision for name, each in CodeStore().committed_soon(app)().items()}
+
+
+def _snapshot(at_s: float, deployment: str, replica: str, blob: bytes) -> Snapshot:
+    told = json.loads(blob)
+    counts = {name: told.pop(name) for name in COUNTED}
+    latency_ms = dict(map(tuple, told.pop("latency_ms")))
+    return Snapshot(
+        at_s, deployment, replica, counts=Counts(latency_ms=latency_ms, **counts), **told
+    )
+
+
+COUNTED = ("requests", "errors", "batches", "batched", "batch_wait_s", "cpu_s")
 
 
 def _blobs(app: str, packages: Mapping[str, Package]) -> dict[Any, Any]:

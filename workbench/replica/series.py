@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-KEPT_S = 180.0
+KEPT_S = 200.0
 Row = tuple[float, str, str, bytes]  # store's time, deployment, replica, figures
 
 

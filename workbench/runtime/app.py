@@ -13,13 +13,14 @@ from workbench.adapters.ray_store import CodeStore
 from workbench.core.capacity import Room, waiting_for
 from workbench.core.graph import Need
 from workbench.core.knobs import Knobs, Tuned
+from workbench.core.metrics import Sample, Series
 from workbench.core.nearest import suggestion
 from workbench.core.revision import Diff, Revision, Revisions, diff_of
 from workbench.core.status import AppStatus, DeploymentStatus, word
 from workbench.errors import PlanError
 from workbench.replica.host import CALL
 
-from . import deploy, rollout, tune
+from . import deploy, figures, rollout, tune
 from .cluster import Cluster, check_there
 
 
@@ -222,6 +223,27 @@ class App:
         if not knobs:
             return Knobs(k for k in tune.listed(self.name) if k.deployment == deployment)
         return tune.tune(self.name, deployment, knobs, self._show(), timeout_s, allow_downtime)
+
+    def metrics(self, window_s: float | None = None) -> Sample | Series:
+        """Live figures of every deployment: requests, errors, latency, batches, CPU and memory.
+
+        They are counted in the replicas, every request, and are about a second old. Requests by
+        HTTP and by handle count alike, websockets only as ongoing.
+
+        Args:
+            window_s: seconds of the past, up to 180; the newest second alone when None.
+
+        Returns:
+            The newest sample, or a series with one sample per second.
+
+        Raises:
+            PlanError: the window is not positive or longer than what is kept, or the application
+                does not run.
+        """
+        self._details()
+        return (
+            figures.newest(self.name) if window_s is None else figures.recent(self.name, window_s)
+        )
 
     def history(self) -> Revisions:
         """Every revision: what was deployed, by whom, with which outcome."""

@@ -7,6 +7,7 @@ from datetime import datetime
 from html import escape
 
 from workbench.core.cluster import ClusterFacts
+from workbench.core.metrics import HEAD, Sample, Series, cells, time_of_day
 from workbench.core.plan import Plan
 from workbench.core.revision import DeploymentDiff, Diff, Revision, Revisions
 from workbench.core.status import AppStatus, DeploymentStatus, ProgressLine
@@ -95,6 +96,23 @@ def diff_html(diff: Diff) -> str:
     body = "".join(parts) or "<div>no difference</div>"
     colour = "color:var(--jp-content-font-color1)"
     return f'<div style="{colour}"><div style="font-weight:600">{title}</div>{body}</div>'
+
+
+def sample_table(sample: Sample) -> str:
+    """Live figures over one second, one row per deployment."""
+    rows = [list(map(escape, cells(name, each))) for name, each in sample.deployments.items()]
+    return table(f"Metrics of {sample.app} at {time_of_day(sample.at_s)}", HEAD, rows)
+
+
+def series_table(series: Series) -> str:
+    """Live figures over some time, one row per second and deployment, newest first."""
+    rows = [
+        [time_of_day(sample.at_s), *map(escape, cells(name, each))]
+        for sample in reversed(series)
+        for name, each in sample.deployments.items()
+    ]
+    name = f" of {series[-1].app}" if series else ""
+    return table(f"Metrics{name}, {len(series)} s", ["time", *HEAD], rows)
 
 
 def progress_table(lines: Sequence[ProgressLine], caption: str = "Deploying") -> str:
