@@ -527,7 +527,8 @@ def test_user_config_is_applied_in_place(name: str, book: Notebook) -> None:
 
 
 KERNEL = """
-import sys
+import signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
 sys.path.insert(0, {root!r})
 import workbench
 from tests.notebook import Notebook

@@ -91,6 +91,7 @@ def answers(app: Any, at_once: int = 24) -> list[dict[str, Any]]:
 
 
 def pids(app: Any) -> set[int]:
+    """The processes that answer."""
     return {each["pid"] for each in answers(app)}
 
 
