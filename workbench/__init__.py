@@ -22,7 +22,7 @@ from workbench.errors import (
 
 if TYPE_CHECKING:
     from workbench.adapters.models import model_path
-    from workbench.api import apps, connect, deploy, plan, start, stop
+    from workbench.api import apps, connect, deploy, panel, plan, start, stop
 
 __version__ = "0.1.0"
 
@@ -39,6 +39,7 @@ __all__ = [
     "connect",
     "deploy",
     "model_path",
+    "panel",
     "plan",
     "start",
     "stop",
@@ -49,6 +50,7 @@ _HOMES = {
     "connect": "workbench.api",
     "deploy": "workbench.api",
     "model_path": "workbench.adapters.models",
+    "panel": "workbench.api",
     "plan": "workbench.api",
     "start": "workbench.api",
     "stop": "workbench.api",

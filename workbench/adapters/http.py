@@ -63,7 +63,7 @@ class Ingress:
             trust_env=not self._local,  # a proxy of the environment is not for this machine
             event_hooks={"request": [_identify]},
         )
-        self.call = Operations(self._document, self.stream)
+        self.call = Operations(self.document, self.stream)
 
     def get(self, path: str = "/", **options: Any) -> httpx.Response:
         """Send GET; see `request`."""
@@ -164,7 +164,12 @@ class Ingress:
         except httpx.RequestError as error:
             raise self._unanswered(request, error) from error
 
-    def _document(self) -> Mapping[str, Any]:
+    def document(self) -> Mapping[str, Any]:
+        """The OpenAPI document.
+
+        Raises:
+            IngressError: the service does not describe itself, or does not answer.
+        """
         response = self.request("GET", "/openapi.json")
         if response.status_code != 200 or "json" not in response.headers.get("content-type", ""):
             raise IngressError(
@@ -193,7 +198,7 @@ class Ingress:
             return GONE
         path = f"/{str(response.url.path).removeprefix(urlsplit(self.base_url).path).lstrip('/')}"
         try:
-            return hint(response.request.method, path, operations(self._document()))
+            return hint(response.request.method, path, operations(self.document()))
         except IngressError:
             return ""  # a service that does not describe itself
 

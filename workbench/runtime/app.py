@@ -15,6 +15,7 @@ from workbench.core.graph import Need
 from workbench.core.knobs import Knobs, Tuned
 from workbench.core.metrics import Sample, Series
 from workbench.core.nearest import suggestion
+from workbench.core.openapi import Operation, operations
 from workbench.core.revision import Diff, Revision, Revisions, diff_of
 from workbench.core.status import AppStatus, DeploymentStatus, word
 from workbench.errors import PlanError
@@ -54,6 +55,11 @@ class App:
         return f"{self.name} at {self.route_prefix}"
 
     @property
+    def cluster(self) -> Cluster:
+        """The cluster that it runs on."""
+        return self._cluster
+
+    @property
     def client(self) -> Any:
         """The `httpx.Client` behind `get`, `post` and the others."""
         return self._ingress.client
@@ -62,6 +68,14 @@ class App:
     def call(self) -> Any:
         """One function per OpenAPI operation, such as `app.call.chat(query="...")`."""
         return self._ingress.call
+
+    def operations(self) -> tuple[Operation, ...]:
+        """The operations of the ingress, read anew from its OpenAPI document.
+
+        Raises:
+            IngressError: the service does not describe itself, or does not answer.
+        """
+        return operations(self._ingress.document())
 
     def get(self, path: str = "/", **options: Any) -> Any:
         """Send GET; see `request`."""

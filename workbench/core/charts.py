@@ -1,0 +1,120 @@
+"""What the live charts show: windows of samples on a fixed grid, and marks of changes. Pure."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from .metrics import DeploymentSample, Sample
+from .revision import DELETED, SERVED, Revision
+
+SECONDS = 120
+GRID = tuple(range(-SECONDS, 1))  # seconds ago, one point per second
+HOLES = 2  # points without a sample between two that have one: the clocks beat, nothing is missing
+NAN = math.nan
+STEPS = (1.0, 2.0, 5.0, 10.0)
+
+
+@dataclass(frozen=True)
+class Chart:
+    """One chart.
+
+    Attributes:
+        name: short name.
+        title: what it shows, with the unit.
+        lines: attribute of a sample and its label, for each line.
+    """
+
+    name: str
+    title: str
+    lines: tuple[tuple[str, str], ...]
+
+
+CHARTS = (
+    Chart("rate", "requests/s", (("requests_per_s", "ended"), ("errors_per_s", "failed"))),
+    Chart("latency", "latency, ms", (("p50_ms", "p50"), ("p95_ms", "p95"), ("p99_ms", "p99"))),
+    Chart("queue", "requests now", (("ongoing", "in work"), ("queued", "waiting"))),
+    Chart("batch", "batch size", (("batch_size", "mean"),)),
+)
+
+
+@dataclass(frozen=True)
+class Mark:
+    """A change, to be shown at its moment on every chart.
+
+    Attributes:
+        at_s: seconds since the epoch.
+        label: a few characters, such as "r4".
+        text: what happened, such as "r4 tune RAG: max_batch_size=8".
+    """
+
+    at_s: float
+    label: str
+    text: str
+
+
+def window(
+    samples: Sequence[Sample], deployment: str, chart: Chart, now_s: float
+) -> list[list[float]]:
+    """Values of each line of a chart on `GRID`.
+
+    Args:
+        samples: oldest first.
+        deployment: whose figures.
+        chart: which figures.
+        now_s: seconds since the epoch at the right end.
+
+    Returns:
+        One row per line, of `len(GRID)` values; nan where nothing was measured.
+    """
+    found: dict[int, DeploymentSample] = {}
+    for sample in samples:
+        place = SECONDS - round(now_s - sample.at_s)
+        if 0 <= place <= SECONDS and deployment in sample.deployments:
+            found[place] = sample.deployments[deployment]
+    _bridge(found)
+    return [
+        [
+            _number(getattr(found[place], name)) if place in found else NAN
+            for place in range(len(GRID))
+        ]
+        for name, _ in chart.lines
+    ]
+
+
+def _bridge(found: dict[int, DeploymentSample]) -> None:
+    """Let short holes have the value before them."""
+    places = sorted(found)
+    for left, right in itertools.pairwise(places):
+        if right - left - 1 <= HOLES:
+            for place in range(left + 1, right):
+                found[place] = found[left]
+
+
+def _number(value: float | None) -> float:
+    return NAN if value is None else float(value)
+
+
+def top(rows: Iterable[Iterable[float]]) -> float:
+    """The round number at the top of an axis from 0 that holds all values; 1 without any."""
+    highest = max((v for row in rows for v in row if math.isfinite(v)), default=0.0)
+    if highest <= 1.0:
+        return 1.0
+    size = 10.0 ** math.floor(math.log10(highest))
+    return next(step * size for step in STEPS if highest <= step * size * (1 + 1e-9))
+
+
+def marks(revisions: Iterable[Revision], now_s: float) -> tuple[Mark, ...]:
+    """The changes of the last two minutes, oldest first."""
+    found = (_mark(each) for each in revisions)
+    return tuple(each for each in found if now_s - SECONDS <= each.at_s)
+
+
+def _mark(revision: Revision) -> Mark:
+    at_s = revision.created_s + (revision.took_ms or 0.0) / 1e3
+    went = "" if revision.outcome in (SERVED, DELETED) else f" ({revision.outcome})"
+    said = " ".join(revision.note.split()) or revision.actions
+    label = f"r{revision.number}" + ("!" if went else "")
+    return Mark(at_s, label, f"r{revision.number} {said}{went}")

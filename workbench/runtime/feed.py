@@ -1,0 +1,150 @@
+"""What an application does, looked at once per second in a thread of its own."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from workbench.core.charts import SECONDS
+from workbench.core.knobs import Knobs
+from workbench.core.metrics import Sample
+from workbench.core.revision import Revisions
+from workbench.core.status import AppStatus
+from workbench.errors import WorkbenchError
+
+PERIOD_S = 1.0
+SELDOM_S = 10.0  # between two looks at the history when nothing says that it has changed
+NO_KNOBS, NO_REVISIONS = Knobs(), Revisions()
+
+
+@dataclass(frozen=True)
+class View:
+    """An application at one moment.
+
+    Attributes:
+        at_s: seconds since the epoch.
+        status: what Serve says, or None when it could not be asked.
+        knobs: the knobs of every deployment.
+        knobs_at_s: when they began to be read, on the monotonic clock.
+        revisions: the history.
+        samples: figures of the last two minutes, oldest first.
+        problem: why something could not be read, or "".
+    """
+
+    at_s: float
+    status: AppStatus | None = None
+    knobs: Knobs = NO_KNOBS
+    knobs_at_s: float = 0.0
+    revisions: Revisions = NO_REVISIONS
+    samples: tuple[Sample, ...] = ()
+    problem: str = ""
+
+
+class Beat:
+    """Calls a function once per period in a daemon thread, and sooner when woken.
+
+    Args:
+        call: what is called; what it raises ends the thread, so it should raise nothing.
+        period_s: seconds from one call's begin to the next.
+        name: name of the thread.
+    """
+
+    def __init__(self, call: Callable[[], None], period_s: float, name: str) -> None:
+        self._call, self._period_s = call, period_s
+        self._woken, self._closed = threading.Event(), False
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+        self._thread.start()
+
+    def wake(self) -> None:
+        """Call soon, not at the end of the period."""
+        self._woken.set()
+
+    def close(self) -> None:
+        """End the thread after the present call."""
+        self._closed = True
+        self._woken.set()
+
+    def join(self, timeout_s: float) -> bool:
+        """Wait for the thread's end; returns whether it ended."""
+        if threading.current_thread() is not self._thread:
+            self._thread.join(timeout_s)
+        return not self._thread.is_alive()
+
+    def _run(self) -> None:
+        while not self._closed:
+            began_s = time.monotonic()
+            self._woken.clear()
+            self._call()
+            self._woken.wait(max(0.0, began_s + self._period_s - time.monotonic()))
+
+
+class Feed:
+    """Looks at an application.
+
+    The knobs and the history are read when the revision has changed, when asked by `forget()`,
+    and seldom otherwise; figures and status every time.
+
+    Args:
+        app: the application; anything with its `status`, `tune` and `history`.
+        figures: reads the samples that came since it last did; see `runtime.figures`.
+    """
+
+    def __init__(self, app: Any, figures: Callable[[], Iterable[Sample]]) -> None:
+        self._app, self._figures = app, figures
+        self._samples: deque[Sample] = deque(maxlen=SECONDS + 10)
+        self._knobs, self._knobs_at_s, self._revisions = NO_KNOBS, 0.0, NO_REVISIONS
+        self._seen: object = None
+        self._stale = threading.Event()
+        self._stale.set()
+
+    def forget(self) -> None:
+        """Read the knobs and the history again at the next look."""
+        self._stale.set()
+
+    def look(self) -> View:
+        """Look now. Errors become a text, so that the next look may succeed."""
+        status, problems = None, list[str]()
+        try:
+            status = self._app.status()
+            self._read(status)
+        except WorkbenchError as error:
+            problems.append(str(error))
+        except Exception as error:  # such as a connection to the cluster that broke
+            problems.append(f"{type(error).__name__}: {error}")
+        problems += self._take_samples()
+        return View(
+            at_s=time.time(),
+            status=status,
+            knobs=self._knobs,
+            knobs_at_s=self._knobs_at_s,
+            revisions=self._revisions,
+            samples=tuple(self._samples),
+            problem="\n".join(dict.fromkeys(problems)),
+        )
+
+    def _read(self, status: AppStatus) -> None:
+        seen = (status.revision, status.state, tuple(each.revision for each in status.deployments))
+        overdue = time.monotonic() - self._knobs_at_s > SELDOM_S
+        if not (self._stale.is_set() or overdue or seen != self._seen):
+            return
+        self._stale.clear()  # before reading, so that a change meanwhile is not missed
+        began_s = time.monotonic()
+        try:
+            self._revisions, self._knobs = self._app.history(), self._app.tune()
+        except BaseException:
+            self._stale.set()
+            raise
+        self._knobs_at_s, self._seen = began_s, seen
+
+    def _take_samples(self) -> list[str]:
+        try:
+            self._samples.extend(self._figures())
+        except WorkbenchError as error:
+            return [str(error)]
+        except Exception as error:
+            return [f"{type(error).__name__}: {error}"]
+        return []

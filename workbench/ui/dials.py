@@ -1,0 +1,191 @@
+"""One control per knob: it says what is true, and passes on what is wished."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import ipywidgets
+
+from workbench.core import knobs
+from workbench.core.knobs import Knob
+from workbench.core.wishes import Report
+
+from . import texts
+
+Wished = Callable[[str, Any], None]
+NAME_PX, SAID_PX, INPUT_PX = 190, 230, 250
+WIDE = {"width": f"{NAME_PX + INPUT_PX}px", "flex": f"0 0 {NAME_PX + INPUT_PX}px"}
+TALL = {"width": f"{NAME_PX + INPUT_PX}px", "height": "64px"}
+NARROW = {"width": f"{NAME_PX + 100}px"}
+SAID = {"flex": "1 1 120px", "min_width": "120px", "margin": "4px 0 0 8px"}
+BUTTON = {"width": "auto"}
+STYLE = {"description_width": f"{NAME_PX}px"}
+
+
+@dataclass(frozen=True)
+class Range:
+    """The range of a slider, which is narrower than what the knob takes.
+
+    Attributes:
+        low: left end.
+        high: right end, at least; it grows so that the value stands left of the middle.
+        step: distance of two values.
+        most: right end, at most.
+    """
+
+    low: float
+    high: float
+    step: float
+    most: float
+
+
+SLIDERS = {
+    knobs.REPLICAS: Range(1, 8, 1, 1000),
+    knobs.MIN_REPLICAS: Range(0, 8, 1, 1000),
+    knobs.MAX_REPLICAS: Range(1, 8, 1, 1000),
+    knobs.TARGET_ONGOING: Range(0.5, 10, 0.5, 10_000),
+    knobs.ONGOING: Range(1, 64, 1, 100_000),
+    knobs.BATCH_SIZE: Range(1, 32, 1, 10_000),
+    knobs.BATCH_WAIT: Range(0, 0.5, 0.005, 600),
+    knobs.GPU_MEMORY: Range(0.05, 1, 0.05, 1),
+}
+WHAT_COSTS = {knobs.NEW_PROCESSES: "apply (new processes)", knobs.IN_PLACE: "apply"}
+
+
+class Dial:
+    """A control for one knob: a slider, or a field with a button where a change costs more.
+
+    Args:
+        knob: the knob.
+        wished: is called with the knob's name and the value that the user wants.
+    """
+
+    def __init__(self, knob: Knob, wished: Wished) -> None:
+        self.name, self.true = knob.name, knob.value
+        self.settled_s = 0.0  # knobs read before this moment know nothing of the last wish
+        self._wished, self._writer = wished, 0
+        self._integer = _is_integer(knob.name)
+        self.input = _control(knob)
+        self.input.tooltip = f"{knob.name}: {knob.takes}; {knob.cost}"
+        self.said = ipywidgets.HTML(layout=SAID)
+        parts = [self.input, self.said]
+        if _needs_button(knob):
+            button = ipywidgets.Button(description=WHAT_COSTS[knob.cost], layout=BUTTON)
+            button.tooltip = f"set {knob.name}: {knob.cost}"
+            button.on_click(lambda _: self._wish(self.input.value))
+            parts.insert(1, button)
+        else:
+            self.input.observe(lambda change: self._wish(change["new"]), "value")
+        self.row = ipywidgets.HBox(parts)
+
+    def _wish(self, value: Any) -> None:
+        if self._writer == threading.get_ident():
+            return  # it is this program that moved it
+        if self.name == knobs.USER_CONFIG:
+            with contextlib.suppress(ValueError):  # the text itself is refused, with that reason
+                value = json.loads(value)
+        self._wished(self.name, int(value) if self._integer else value)
+
+    def show(self, value: Any, how: str = "") -> None:
+        """Show what is true.
+
+        Args:
+            value: the value; None leaves the control as it is.
+            how: HTML to say beside it when it differs from what was shown as true.
+        """
+        changed, self.true = value != self.true, value
+        if changed and how:
+            self.said.value = how
+        if value is not None and self.reading() != value:
+            self._write(value)
+
+    def reading(self) -> Any:
+        """The value that the control stands at; None when it holds no such value."""
+        if self.name != knobs.USER_CONFIG:
+            return self.input.value
+        try:
+            return json.loads(self.input.value)
+        except ValueError:
+            return None
+
+    def _write(self, value: Any) -> None:
+        self._writer = threading.get_ident()
+        try:
+            if self.name in SLIDERS:
+                reach = SLIDERS[self.name]
+                highest = _highest(reach, value)
+                if highest != self.input.max:
+                    self.input.max = highest
+            self.input.value = _shown(self.name, value)
+        finally:
+            self._writer = 0
+
+    def report(self, each: Report) -> None:
+        """Say how a wish for this knob stands."""
+        self.said.value = texts.report(each)
+
+    def visible(self, yes: bool) -> None:
+        """Show the row or hide it."""
+        display = None if yes else "none"
+        if self.row.layout.display != display:
+            self.row.layout.display = display
+
+
+def _is_integer(name: str) -> bool:
+    kind = knobs.KINDS[name]
+    return kind is not None and kind.integer
+
+
+def _needs_button(knob: Knob) -> bool:
+    return knob.cost == knobs.NEW_PROCESSES or knob.name == knobs.USER_CONFIG
+
+
+def _shown(name: str, value: Any) -> Any:
+    return json.dumps(value, indent=1) if name == knobs.USER_CONFIG else value
+
+
+def _highest(reach: Range, value: float) -> float:
+    """The right end for a value: the range's own, or doubled until there is room."""
+    high = reach.high
+    while value > high / 2 and high < reach.most and value > reach.high / 2:
+        high *= 2
+    return min(high, reach.most)
+
+
+def _control(knob: Knob) -> Any:
+    about = {"description": knob.name, "style": STYLE}
+    if knob.name in SLIDERS:
+        return _slider(knob, about)
+    if knob.name == knobs.USER_CONFIG:
+        text = _shown(knob.name, {} if knob.value is None else knob.value)
+        return ipywidgets.Textarea(value=text, layout=TALL, **about)
+    kind = knobs.KINDS[knob.name]
+    assert kind is not None  # user_config, the only one without, came above
+    made = ipywidgets.BoundedIntText if kind.integer else ipywidgets.BoundedFloatText
+    step = 1 if kind.integer else 0.1
+    return made(
+        value=knob.value or 0, min=kind.low, max=kind.high, step=step, layout=NARROW, **about
+    )
+
+
+def _slider(knob: Knob, about: dict[str, Any]) -> Any:
+    reach = SLIDERS[knob.name]
+    value = reach.low if knob.value is None else knob.value
+    whole = _is_integer(knob.name)
+    made = ipywidgets.IntSlider if whole else ipywidgets.FloatSlider
+    if not whole:
+        about = {**about, "readout_format": ".3f" if reach.step < 0.01 else ".2f"}
+    return made(
+        value=value,
+        min=min(reach.low, value),
+        max=_highest(reach, value),
+        step=reach.step,
+        continuous_update=False,
+        layout=WIDE,
+        **about,
+    )
