@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import enum
+import inspect
 import subprocess
 import sys
+from collections.abc import AsyncIterator
 
 import pytest
 import ray
@@ -15,8 +17,9 @@ import workbench.replica
 from workbench.adapters import ray_graph, ray_serve
 from workbench.core.fingerprint import MULTIPLEXED
 from workbench.core.graph import Graph
-from workbench.replica import live
+from workbench.replica import batches, live
 from workbench.replica import package as packages
+from workbench.replica.figures import Figures
 
 
 @serve.deployment(num_replicas=2)
@@ -89,7 +92,63 @@ def test_batched_methods_tell_their_values() -> None:
         async def run(self, xs: list[int]) -> list[int]:
             return xs
 
-    assert live._declared(Batched) == {"run": (7, 0.25)}
+    assert live._batching(Batched.run) == (7, 0.25)
+
+
+class Streaming:
+    @serve.batch(max_batch_size=7)
+    async def run(self, xs: list[int]) -> list[int]:
+        return [x * len(xs) for x in xs]
+
+    @serve.batch(max_batch_size=7)
+    async def stream(self, xs: list[int]) -> AsyncIterator[list[int]]:
+        for n in range(3):
+            yield [x * n for x in xs]
+
+
+def test_a_batched_method_leads_to_its_queue() -> None:
+    """`set_max_batch_size.__self__`, its `handle_batch_func` and `_queue`: where batches run."""
+    queue = Streaming.run.set_max_batch_size.__self__
+
+    assert queue.handle_batch_func is Streaming.run.__wrapped__
+    assert queue._queue is None
+
+
+def test_counted_batches_look_as_before() -> None:
+    """What Serve, Python and our fingerprints ask of a batched method has the same answer."""
+
+    class Mine(Streaming):
+        run, stream = Streaming.run, Streaming.stream
+
+    before = {name: vars(Mine)[name] for name in ("run", "stream")}
+    batches.counted(Mine, Figures())
+
+    for name, plain in before.items():
+        found = vars(Mine)[name]
+        assert found is not plain
+        for asks in (inspect.iscoroutinefunction, inspect.isasyncgenfunction, inspect.signature):
+            assert asks(found) == asks(plain)
+        assert inspect.unwrap(found) is inspect.unwrap(plain)
+        queue, function = found.set_max_batch_size.__self__, inspect.unwrap(plain)
+        for asks in (inspect.isasyncgenfunction, inspect.signature):
+            assert asks(queue.handle_batch_func) == asks(function)
+        assert queue.handle_batch_func.__name__ == name
+    counted_once = Streaming.run.set_max_batch_size.__self__.handle_batch_func
+    assert counted_once.__wrapped__ is inspect.unwrap(before["run"])
+    assert batches.counted(Mine, Figures()).run is Mine.run
+
+
+def test_a_queue_that_runs_is_left_alone() -> None:
+    """After its first call Serve holds the function itself; half of the figures would be wrong."""
+
+    @serve.batch
+    async def run(xs: list[int]) -> list[int]:
+        return xs
+
+    run.set_max_batch_size.__self__._queue = object()  # type: ignore[attr-defined]
+
+    assert batches.counted(run, Figures()) is run
+    assert batches.counted(len, Figures()) is len
 
 
 def test_classes_are_named_where_we_expect_it() -> None:

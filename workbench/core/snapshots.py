@@ -191,14 +191,11 @@ def percentile(latency_ms: Mapping[float, float], percent: float) -> float | Non
 
 
 def _tracks(snapshots: Iterable[Snapshot]) -> list[list[Snapshot]]:
-    """Reports by process, each in its order; one that began to count anew is another process."""
-    tracks: dict[tuple[str, str, int], list[list[Snapshot]]] = {}
-    for each in sorted(snapshots, key=lambda s: (s.at_s, s.clock_s)):
-        lives = tracks.setdefault((each.deployment, each.replica, each.pid), [[]])
-        if lives[-1] and each.clock_s < lives[-1][-1].clock_s - SILENT_S:
-            lives.append([])  # its clock went back by more than messages overtake each other
-        lives[-1].append(each)
-    return [sorted(t, key=lambda s: s.clock_s) for lives in tracks.values() for t in lives if t]
+    """Reports by process, each in the order in which they were made."""
+    tracks: dict[tuple[str, str, int], list[Snapshot]] = defaultdict(list)
+    for each in snapshots:
+        tracks[each.deployment, each.replica, each.pid].append(each)
+    return [sorted(track, key=lambda each: each.clock_s) for track in tracks.values()]
 
 
 def _offset(track: Sequence[Snapshot]) -> float:

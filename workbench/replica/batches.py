@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import aclosing
 from types import FunctionType
 from typing import Any
@@ -31,8 +31,12 @@ def _is_fresh(queue: Any) -> bool:
     return getattr(queue, "_queue", MISSING) is None
 
 
-def _run_by(queue: Any, wrapped: Callable[[Any], Any]) -> None:
-    queue.handle_batch_func = wrapped(queue.handle_batch_func)
+def _run_of(queue: Any) -> Any:
+    return queue.handle_batch_func
+
+
+def _run_by(queue: Any, run: Any) -> None:
+    queue.handle_batch_func = run
 
 
 MISSING = object()  # stands for a queue of another Ray, which we leave alone
@@ -65,8 +69,12 @@ def _is_countable(member: Any) -> bool:
 
 
 def _counted(member: Any, figures: Figures) -> Any:
-    waiting = figures.queue()
-    _run_by(_queue_of(member), lambda run: _noting(run, waiting, figures))
+    queue = _queue_of(member)
+    run = _run_of(queue)
+    waiting = getattr(run, COUNTED, None)  # it may be reached by another name too
+    if waiting is None:
+        waiting = figures.queue()
+        _run_by(queue, _noting(run, waiting, figures))
     call = _waiting_call if inspect.iscoroutinefunction(member) else _waiting_stream
     made = call(member, waiting)
     setattr(made, COUNTED, True)
@@ -124,6 +132,7 @@ def _noting(run: Any, waiting: Queue, figures: Figures) -> Any:
             figures.batch(waiting, _size(args, kwargs))
             return await run(*args, **kwargs)
 
+    setattr(noted, COUNTED, waiting)
     return noted
 
 
