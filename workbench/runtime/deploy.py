@@ -203,7 +203,7 @@ class Run:
         told = any(a.options for a in asked.plan.actions) or (
             asked.route_prefix != asked.live.route_prefix
         )
-        first = asked.callees_of_replaced() if told else set(exchanged)
+        first = self._before_serve() if told else set(exchanged)
         self._exchange([n for n in exchanged if n in first], done)
         if told:
             self._guard(done)
@@ -220,6 +220,15 @@ class Run:
             done.append("")
             self._tell_serve()  # for the replicas that it will start
         asked.store.settle(asked.name, self._shipped)
+
+    def _before_serve(self) -> set[str]:
+        """Those that must have the new code before Serve starts any process.
+
+        New processes may call them, or are replicas of theirs, which come with the new code.
+        """
+        asked = self._request
+        scaled = {a.deployment for a in asked.plan.actions if a.exchanges and a.options}
+        return asked.callees_of_replaced() | scaled
 
     def _exchange(self, names: list[str], done: list[str]) -> None:
         packages = {name: self._shipped[name] for name in names}
