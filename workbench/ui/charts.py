@@ -21,6 +21,7 @@ from . import comms, style, texts
 HEIGHT_PX, LAST_HEIGHT_PX = 104, 126  # the last one carries the axis of all
 MARGIN = {"top": 10, "bottom": 8, "left": 52, "right": 14}
 LAST_MARGIN = {**MARGIN, "bottom": 30}
+HEIGHTS = np.array([0.86, 0.64, 0.42])  # of labels, so that those of close marks can be read
 
 
 class Plot:
@@ -70,14 +71,21 @@ class Plot:
             tick_values=np.arange(-SECONDS, 1, 20),
             label="seconds ago" if last else "",
             label_offset="26px",
-            tick_format="d" if last else " ",
+            tick_format="d",
+            tick_style={} if last else {"display": "none"},
             grid_lines="solid",
         )
-        up = bqplot.Axis(scale=self._scale, orientation="vertical", num_ticks=3, grid_lines="solid")
+        self._up = bqplot.Axis(
+            scale=self._scale,
+            orientation="vertical",
+            tick_values=_ticks(1.0),
+            tick_format="~g",
+            grid_lines="solid",
+        )
         height = LAST_HEIGHT_PX if last else HEIGHT_PX
         self._figure = bqplot.Figure(
             marks=[self._lines, self._strokes, self._labels],
-            axes=[across, up],
+            axes=[across, self._up],
             fig_margin=LAST_MARGIN if last else MARGIN,
             animation_duration=0,
             min_aspect_ratio=0.1,
@@ -98,7 +106,7 @@ class Plot:
         self._rows = new
         highest = top(rows)
         if highest != self._scale.max:
-            self._scale.max = highest
+            self._scale.max, self._up.tick_values = highest, _ticks(highest)
         self._lines.y = new
 
     def mark(self, marks: Sequence[Mark]) -> None:
@@ -110,11 +118,15 @@ class Plot:
                 self._strokes.y = np.tile([0.0, 1.0], (len(marks), 1))
                 self._strokes.visible = True
             with self._labels.hold_sync():
-                self._labels.x, self._labels.y = at_s, np.full(len(marks), 0.86)
+                self._labels.x, self._labels.y = at_s, HEIGHTS[np.arange(len(marks)) % 3]
                 self._labels.text = [each.label for each in marks]
                 self._labels.visible = True
         else:
             self._strokes.visible = self._labels.visible = False
+
+
+def _ticks(highest: float) -> Any:
+    return np.array([0.0, highest / 2, highest])
 
 
 class Charts:

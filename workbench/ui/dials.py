@@ -18,10 +18,11 @@ from workbench.core.wishes import Report
 from . import texts
 
 Wished = Callable[[str, Any], None]
-NAME_PX, SAID_PX, INPUT_PX = 190, 230, 250
+NAME_PX, INPUT_PX = 180, 200
 WIDE = {"width": f"{NAME_PX + INPUT_PX}px", "flex": f"0 0 {NAME_PX + INPUT_PX}px"}
 TALL = {"width": f"{NAME_PX + INPUT_PX}px", "height": "64px"}
 NARROW = {"width": f"{NAME_PX + 100}px"}
+STEPPER = {"width": "84px", "flex": "0 0 84px"}
 SAID = {"flex": "1 1 120px", "min_width": "120px", "margin": "4px 0 0 8px"}
 BUTTON = {"width": "auto"}
 STYLE = {"description_width": f"{NAME_PX}px"}
@@ -71,16 +72,20 @@ class Dial:
         self._wished, self._writer = wished, 0
         self._integer = _is_integer(knob.name)
         self.input = _control(knob)
-        self.input.tooltip = f"{knob.name}: {knob.takes}; {knob.cost}"
+        self.stepper = _stepper(knob, STEPPER) if knob.name in SLIDERS else None
         self.said = ipywidgets.HTML(layout=SAID)
-        parts = [self.input, self.said]
+        self.inputs = [each for each in (self.input, self.stepper) if each is not None]
+        for each in self.inputs:
+            each.tooltip = f"{knob.name}: {knob.takes}; {knob.cost}"
+        parts = [*self.inputs, self.said]
         if _needs_button(knob):
             button = ipywidgets.Button(description=WHAT_COSTS[knob.cost], layout=BUTTON)
             button.tooltip = f"set {knob.name}: {knob.cost}"
             button.on_click(lambda _: self._wish(self.input.value))
             parts.insert(1, button)
         else:
-            self.input.observe(lambda change: self._wish(change["new"]), "value")
+            for each in self.inputs:
+                each.observe(lambda change: self._wish(change["new"]), "value")
         self.row = ipywidgets.HBox(parts)
 
     def _wish(self, value: Any) -> None:
@@ -89,7 +94,10 @@ class Dial:
         if self.name == knobs.USER_CONFIG:
             with contextlib.suppress(ValueError):  # the text itself is refused, with that reason
                 value = json.loads(value)
-        self._wished(self.name, int(value) if self._integer else value)
+        value = int(value) if self._integer else value
+        self._wished(self.name, value)
+        if self.stepper is not None:
+            self._write(value)  # slider and stepper stand at the same
 
     def show(self, value: Any, how: str = "") -> None:
         """Show what is true.
@@ -107,7 +115,8 @@ class Dial:
     def reading(self) -> Any:
         """The value that the control stands at; None when it holds no such value."""
         if self.name != knobs.USER_CONFIG:
-            return self.input.value
+            values = {each.value for each in self.inputs}
+            return values.pop() if len(values) == 1 else None
         try:
             return json.loads(self.input.value)
         except ValueError:
@@ -121,7 +130,8 @@ class Dial:
                 highest = _highest(reach, value)
                 if highest != self.input.max:
                     self.input.max = highest
-            self.input.value = _shown(self.name, value)
+            for each in self.inputs:
+                each.value = _shown(self.name, value)
         finally:
             self._writer = 0
 
@@ -164,28 +174,29 @@ def _control(knob: Knob) -> Any:
     if knob.name == knobs.USER_CONFIG:
         text = _shown(knob.name, {} if knob.value is None else knob.value)
         return ipywidgets.Textarea(value=text, layout=TALL, **about)
+    return _stepper(knob, NARROW, **about)
+
+
+def _stepper(knob: Knob, layout: dict[str, str], **about: Any) -> Any:
     kind = knobs.KINDS[knob.name]
-    assert kind is not None  # user_config, the only one without, came above
+    assert kind is not None  # user_config, the only one without, has a text field
     made = ipywidgets.BoundedIntText if kind.integer else ipywidgets.BoundedFloatText
-    step = 1 if kind.integer else 0.1
-    return made(
-        value=knob.value or 0, min=kind.low, max=kind.high, step=step, layout=NARROW, **about
-    )
+    step = SLIDERS[knob.name].step if knob.name in SLIDERS else 1 if kind.integer else 0.1
+    value = max(kind.low, 0) if knob.value is None else knob.value
+    return made(value=value, min=kind.low, max=kind.high, step=step, layout=layout, **about)
 
 
 def _slider(knob: Knob, about: dict[str, Any]) -> Any:
     reach = SLIDERS[knob.name]
     value = reach.low if knob.value is None else knob.value
-    whole = _is_integer(knob.name)
-    made = ipywidgets.IntSlider if whole else ipywidgets.FloatSlider
-    if not whole:
-        about = {**about, "readout_format": ".3f" if reach.step < 0.01 else ".2f"}
+    made = ipywidgets.IntSlider if _is_integer(knob.name) else ipywidgets.FloatSlider
     return made(
         value=value,
         min=min(reach.low, value),
         max=_highest(reach, value),
         step=reach.step,
         continuous_update=False,
+        readout=False,
         layout=WIDE,
         **about,
     )

@@ -6,10 +6,25 @@ BLUE, VERMILION, GREEN = "#0072B2", "#D55E00", "#009E73"  # of Okabe and Ito
 LINES = ((BLUE, ""), (VERMILION, "7 3"), (GREEN, "2 3"))  # colour and dash pattern
 MARK = "#CC79A7"
 
+BRIGHT = {BLUE: "#56B4E9", VERMILION: "#E69F00", GREEN: "#2BC99A", MARK: MARK}  # on dark
+
+
+def _rgb(colour: str) -> str:
+    """A colour as browsers write it into a style."""
+    return f"rgb({', '.join(str(int(colour[at : at + 2], 16)) for at in (1, 3, 5))})"
+
+
+# bqplot gives all lines of a mark one dash pattern; here each has its own, found by its colour.
 DASHES = "".join(
-    f".wb-chart .lines_dashed .curve:nth-of-type({number}) path.line"
-    f"{{stroke-dasharray:{dash or 'none'} !important}}"
-    for number, (_, dash) in enumerate(LINES, 1)
+    f".wb-chart path.line[style*='{_rgb(colour)}']{{stroke-dasharray:{dash} !important}}"
+    for colour, dash in LINES
+    if dash
+)
+DARK = "".join(
+    f"body[data-jp-theme-light='false'] .wb-chart path.line[style*='{_rgb(colour)}'],"
+    f"body[data-jp-theme-light='false'] .wb-chart line[stroke='{colour}']"
+    f"{{stroke:{bright} !important}}"
+    for colour, bright in BRIGHT.items()
 )
 
 CSS = f"""<style>
@@ -43,4 +58,5 @@ CSS = f"""<style>
 .wb-chart .axis path,.wb-chart .axis line {{stroke:var(--jp-border-color1,#888) !important}}
 .wb-chart .grid .tick line,.wb-chart .axis .tick line.grid {{stroke:var(--jp-border-color2,#ccc)}}
 {DASHES}
+{DARK}
 </style>"""
