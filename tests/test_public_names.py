@@ -7,7 +7,7 @@ import sys
 
 import workbench
 
-PROMISED = {"apps", "connect", "deploy", "panel", "plan", "start", "stop", "model_path", "WorkbenchError"}
+PROMISED = {"apps", "connect", "deploy", "model_path", "panel", "plan", "start", "stop"}
 
 
 def test_public_names_are_sorted_and_there() -> None:
