@@ -7,7 +7,10 @@ import sys
 
 import workbench
 
-PROMISED = {"apps", "connect", "deploy", "model_path", "panel", "plan", "start", "stop"}
+PROMISED = {
+    *("apps", "connect", "deploy", "model_path", "panel", "plan", "start", "stop"),
+    "WorkbenchError",
+}
 
 
 def test_public_names_are_sorted_and_there() -> None:
