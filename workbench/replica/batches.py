@@ -77,6 +77,7 @@ def _counted(member: Any, figures: Figures) -> Any:
         _run_by(queue, _noting(run, waiting, figures))
     call = _waiting_call if inspect.iscoroutinefunction(member) else _waiting_stream
     made = call(member, waiting)
+    made.__wrapped__ = member.__wrapped__  # by which Serve finds out that it is a method
     setattr(made, COUNTED, True)
     return made
 
