@@ -14,9 +14,16 @@ DELIMITER = b"<IDS|MSG>"
 
 
 class Wire:
-    """What went over the wire."""
+    """What went over the wire.
+
+    Attributes:
+        messages: how many.
+        bytes: of all their frames.
+        values: kind and content of each, while `keeps`.
+    """
 
     def __init__(self) -> None:
+        self.keeps = True
         self.session = Session(key=b"a key, since messages are signed")
         cell = self.session.msg("execute_request", {"code": ""})["header"]
         self.parent = {"header": {**cell, "subshell_id": None}}  # of what a thread sends
@@ -30,7 +37,8 @@ class Wire:
         frames = [*self.session.serialize(message, ident=topic), *(buffers or ())]
         self.messages += 1
         self.bytes += sum(memoryview(each).nbytes for each in frames)
-        self.values.append((kind, content))
+        if self.keeps:
+            self.values.append((kind, content))
 
 
 @contextmanager
