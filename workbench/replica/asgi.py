@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
@@ -13,6 +14,7 @@ Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Message, Receive, Send], Awaitable[None]]
+PREFIX = re.compile(r"(/[\w.~@%-]+)+", re.ASCII)  # it is written into pages, so nothing else
 
 
 class Lifespan:
@@ -115,6 +117,7 @@ class Ingress:
         app, lifespan = self._current()
         if lifespan.state:
             scope["state"] = {**lifespan.state, **scope.get("state", {})}
+        scope = under_prefix(scope)
         if scope["path"] == scope.get("root_path"):
             scope["path"] += "/"  # the prefix itself is the root, without a redirect
         of_http = scope["type"] == "http"
@@ -150,10 +153,26 @@ class Ingress:
         return getattr(self._current()[0], "router", self)
 
 
+def under_prefix(scope: Message) -> Message:
+    """A request as its client sees it, below the path of the Jupyter server that passed it on.
+
+    FastAPI's documentation then finds its document through that server too.
+    """
+    prefix = _header(scope, b"x-forwarded-context")
+    if not PREFIX.fullmatch(prefix):
+        return scope
+    path, root = prefix + scope["path"], prefix + scope.get("root_path", "")
+    return {**scope, "path": path, "root_path": root}
+
+
 def request_id(scope: Message) -> str:
     """The `x-request-id` header of a request, or ""."""
+    return _header(scope, b"x-request-id")
+
+
+def _header(scope: Message, name: bytes) -> str:
     for key, value in scope.get("headers", ()):
-        if key.lower() == b"x-request-id":
+        if key.lower() == name:
             return str(value.decode("latin-1"))
     return ""
 
