@@ -3,8 +3,10 @@
     python tests/bench/bench_metrics.py [--quick]
 
 One JSON line; the exit status is 1 when the limit is missed. Beside the throughput stands what a
-request costs the replica in CPU time, which other work on the machine disturbs less. Figures cannot be turned off in the
-product: the copy without them is made here, in the host that is shipped to its replica.
+request costs the replica in CPU time, which other work on the machine disturbs less.
+
+Figures cannot be turned off in the product: the copy without them is made here, in the host that
+is shipped to its replica.
 """
 
 from __future__ import annotations

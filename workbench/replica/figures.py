@@ -7,15 +7,15 @@ on the way. Latency is a histogram in buckets of 5 %, which can be subtracted an
 from __future__ import annotations
 
 import itertools
-import math
 import threading
 import time
 import weakref
 from collections.abc import Awaitable, Callable
+from math import floor, log
 from typing import Any, TypeVar
 
 GROWTH = 1.05
-PER_LOG = 1 / math.log(GROWTH)
+PER_LOG = 1 / log(GROWTH)
 SHORTEST_S = 1e-6
 SERVES_OWN = frozenset(  # what Serve itself calls, every few seconds
     {
@@ -30,7 +30,7 @@ T = TypeVar("T")
 
 def bucket_of(seconds: float) -> int:
     """Number of the bucket that holds a latency; each is 5 % wider than the one before."""
-    return math.floor(math.log(max(seconds, SHORTEST_S)) * PER_LOG)
+    return floor(log(max(seconds, SHORTEST_S)) * PER_LOG)
 
 
 def middle_ms(bucket: int) -> float:
