@@ -30,7 +30,7 @@ def dashboard() -> dict[str, Any]:
         "launcher_entry": {
             "title": "Ray dashboard",
             "enabled": True,
-            "category": "Workbench",
+            "category": "Notebook",  # in others JupyterLab shows no icon
             "icon_path": str(Path(__file__).with_name("dashboard.svg")),
         },
     }
