@@ -226,3 +226,26 @@ def test_a_cell_that_runs_does_not_stop_it(seen: Seen) -> None:
     run(seen.page, 2)
     output = seen.page.locator(".jp-Notebook .jp-Cell").nth(2).locator(".jp-OutputArea-output")
     expect(output).to_contain_text("[]", timeout=15_000)
+
+
+def test_links_lead_through_jupyterlab(seen: Seen) -> None:
+    """Documentation and dashboard are reached by JupyterLab's own address, as from afar."""
+    home = seen.page.url.split("/lab/")[0]
+
+    def found(text: str) -> str:
+        path = seen.panel.get_by_role("link", name=text).get_attribute("href") or ""
+        assert path.startswith("/")
+        response = seen.page.request.get(home + path)
+        assert response.status == 200
+        return str(response.text())
+
+    assert f"/{NAME}/openapi.json" in found("docs through JupyterLab")
+    base = seen.panel.get_by_role("link", name="docs through JupyterLab").get_attribute("href")
+    document = seen.page.request.get(f"{home}{base}".removesuffix("docs") + "openapi.json")
+    assert "/greet" in document.json()["paths"]
+    assert "Ray Dashboard" in found("dashboard through JupyterLab")
+    seen.page.evaluate("() => { window.jupyterapp.commands.execute('launcher:create'); }")
+    tile = seen.page.locator(".jp-LauncherCard", has_text="Ray dashboard")
+    expect(tile.locator("img")).to_have_js_property("complete", True)
+    expect(tile.locator("img")).not_to_have_js_property("naturalWidth", 0)
+    keep(seen.page, "launcher")

@@ -72,7 +72,10 @@ class Dial:
         self._wished, self._writer = wished, 0
         self._integer = _is_integer(knob.name)
         self.input = _control(knob)
-        self.stepper = _stepper(knob, STEPPER) if knob.name in SLIDERS else None
+        self.stepper = None
+        if knob.name in SLIDERS:  # it carries the label that a slider cannot give to its handle
+            self.stepper = _stepper(knob, STEPPER, description=knob.name)
+            self.stepper.add_class("wb-step")
         self.said = ipywidgets.HTML(layout=SAID)
         self.inputs = [each for each in (self.input, self.stepper) if each is not None]
         for each in self.inputs:

@@ -106,8 +106,9 @@ class Panel:
         self._head, self._revision = ipywidgets.HTML(), ipywidgets.HTML()
         self._back_to = ipywidgets.Dropdown(
             options=[NO_REVISION],
+            description="Back to",
             tooltip="revision to go back to",
-            layout={"width": "240px"},
+            layout={"width": "380px"},
         )
         self._back = ipywidgets.Button(
             description="Roll back",

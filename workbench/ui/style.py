@@ -38,6 +38,8 @@ CSS = f"""<style>
 .wb-panel .widget-label {{color:var(--jp-ui-font-color1,#222)}}
 .wb-card {{border:1px solid var(--jp-border-color2,#ccc);border-radius:4px;padding:6px 10px;
  margin:0 0 8px 0}}
+.wb-step .widget-label {{position:absolute;width:1px;height:1px;overflow:hidden;
+ clip-path:inset(50%)}}
 .wb-muted {{color:var(--jp-ui-font-color2,#555)}}
 .wb-bad {{color:var(--jp-error-color1,#b00)}}
 .wb-said {{font-size:12px;overflow-wrap:anywhere;white-space:pre-wrap}}
