@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import threading
 import time
@@ -22,6 +23,23 @@ from .doubles import Service
 from .wire import recorded
 
 HOSTILE = "<img src=x onerror=alert(1)>"
+
+
+class Talker:
+    """An operation whose answer comes in pieces and never ends."""
+
+    events, closed = None, False
+
+    def chat(self, **arguments: object) -> Talker:
+        return self
+
+    def __iter__(self) -> Iterator[str]:
+        for number in itertools.count():
+            time.sleep(0.01)
+            yield f"word {number} "
+
+    def close(self) -> None:
+        self.closed = True
 
 
 @pytest.fixture
@@ -126,10 +144,8 @@ def test_the_switch_gives_bounds_and_takes_them_back(service: Service, panel: Pa
     found._switch.value = False
     until(lambda: not found.autoscaling)
 
-    assert service.tuned == [
-        ("RAG", {"min_replicas": 1, "max_replicas": 4}),
-        ("RAG", {"num_replicas": 1}),
-    ]
+    assert service.tuned[0] == ("RAG", {"min_replicas": 1, "max_replicas": 4})
+    assert list(service.tuned[1][1]) == ["num_replicas"]
     assert set(knobs.AUTOSCALING) < set(shown)
     assert "num_replicas" not in shown
 
@@ -181,6 +197,22 @@ def test_the_form_sends_and_shows_the_answer(panel: Panel) -> None:
 
     assert HOSTILE not in form.answer.value
     assert "&lt;img src=x" in form.answer.value
+
+
+def test_a_streamed_answer_is_shown_as_it_comes_and_can_be_stopped(
+    service: Service, panel: Panel
+) -> None:
+    """A model may go on for minutes."""
+    service.call = Talker()
+    until(lambda: bool(panel._form._fields))
+    panel._form._fields["query"][1].value = "?"
+    panel._form.send.click()
+    until(lambda: "word 1 " in panel._form.answer.value)
+    panel._halted.set()
+    until(lambda: "stopped after" in panel._form.answer.value)
+
+    assert "first piece after" in panel._form.answer.value
+    assert service.call.closed
 
 
 def test_names_lines_and_reasons_are_escaped() -> None:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Callable
 from typing import Any
 
 from workbench.core.wishes import Wish
 
-ROLLBACK = "rollback"
+ROLLBACK, READ = "rollback", "read"
 REDRAW_S = 0.25
+KEPT = 4000  # newest pieces of an answer that comes in pieces
 
 
 def changed(app: Any, wish: Wish) -> tuple[str, object]:
@@ -36,32 +38,37 @@ def changed(app: Any, wish: Wish) -> tuple[str, object]:
     return f"{done.replicas}/{done.replicas}, {done.took_ms:.0f} ms{how}{notes}", done
 
 
-def sent(app: Any, wish: Wish, so_far: Callable[[list[Any]], None]) -> tuple[str, object]:
-    """Send a request.
+def sent(app: Any, wish: Wish, so_far: Callable[[list[Any]], bool]) -> tuple[str, object]:
+    """Send a request, or read which there are.
 
     Args:
         app: the application.
-        wish: its values are the operation's name and arguments.
-        so_far: is told the pieces of an answer that comes in pieces, a few times per second.
+        wish: its topic is ("", "read"), or its values are the operation's name and arguments.
+        so_far: is told the newest pieces of an answer that comes in pieces, a few times per
+            second; says whether more are wanted.
 
     Returns:
-        How long it took in words, and the answer.
+        How long it took in words, and the answer, or the operations.
 
     Raises:
         WorkbenchError: an argument is wrong, or the service refused.
     """
     began_s = time.monotonic()
+    if wish.topic[1] == READ:
+        return "", app.operations()
     answer = getattr(app.call, wish.values["operation"])(**wish.values["arguments"])
     if not hasattr(answer, "events"):
         return f"answered in {_ms(began_s)}", answer
-    first, pieces, told_s = "", list[Any](), 0.0
+    first, pieces, told_s = "", deque[Any](maxlen=KEPT), 0.0
     for piece in answer:
         first = first or f", first piece after {_ms(began_s)}"
         pieces.append(piece)
         if time.monotonic() - told_s > REDRAW_S:
             told_s = time.monotonic()
-            so_far(pieces)
-    return f"answered in {_ms(began_s)}{first}", pieces
+            if not so_far(list(pieces)):
+                answer.close()
+                return f"stopped after {_ms(began_s)}{first}", list(pieces)
+    return f"answered in {_ms(began_s)}{first}", list(pieces)
 
 
 def _ms(began_s: float) -> str:

@@ -14,7 +14,7 @@ from workbench.core.metrics import DeploymentSample
 from workbench.core.status import DeploymentStatus
 from workbench.core.wishes import APPLIED, REFUSED, Report, Topic, Wish
 
-from . import texts
+from . import comms, texts
 from .dials import SAID, STYLE, WIDE, Dial
 
 SWITCH = "autoscaling"
@@ -75,8 +75,8 @@ class Card:
         if status is None:
             return
         self._running = max(status.replicas_running, 1)
-        _say(self._head, texts.card_head(status, gpus, simulated))
-        _say(self._used, texts.used(sample, status, simulated))
+        comms.say(self._head, texts.card_head(status, gpus, simulated))
+        comms.say(self._used, texts.used(sample, status, simulated))
 
     def show_knobs(self, found: Mapping[str, Any], read_at_s: float) -> None:
         """Show the true values, save where a wish is under way or came after they were read."""
@@ -138,9 +138,3 @@ class Card:
             highest = max(LEAST, FACTOR * self._running)
             values = {knobs.MIN_REPLICAS: 1, knobs.MAX_REPLICAS: highest}
         self._wish(Wish((self.deployment, SWITCH), values))
-
-
-def _say(widget: Any, text: str) -> None:
-    """Set a text; what is there already costs no message."""
-    if widget.value != text:
-        widget.value = text

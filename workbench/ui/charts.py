@@ -98,8 +98,9 @@ class Plot:
         legend = ipywidgets.HTML(texts.legend(chart))
         self.widget = ipywidgets.VBox([legend, self._figure])
 
-    def show(self, rows: list[list[float]]) -> None:
-        """Show values; what is there already costs no message."""
+    def show(self, samples: Sequence[Sample], deployment: str, now_s: float) -> None:
+        """Show the figures of a deployment; what is there already costs no message."""
+        rows = window(samples, deployment, self._chart, now_s)
         new = np.array(rows, np.float32)
         if new.tobytes() == self._rows.tobytes():
             return
@@ -161,11 +162,9 @@ class Charts:
     def show(self, samples: Sequence[Sample], marks: tuple[Mark, ...], now_s: float) -> None:
         """Show the figures of the last two minutes and the changes in them."""
         newest = samples[-1] if samples else None
-        said = texts.figures(newest)
-        if said != self._now.value:
-            self._now.value = said
+        comms.say(self._now, texts.figures(newest))
         for plot in self._plots:
-            plot.show(window(samples, self.choice.value or "", plot._chart, now_s))
+            plot.show(samples, self.choice.value or "", now_s)
         if marks != self._marks:
             self._changes.value = texts.changes(marks)
             for plot in self._plots:

@@ -33,6 +33,12 @@ def _among(values: Iterable[Any]) -> Iterator[Any]:
     return (each for each in values if isinstance(each, ipywidgets.Widget))
 
 
+def say(widget: Any, text: str) -> None:
+    """Set a text; what is there already costs no message."""
+    if widget.value != text:
+        widget.value = text
+
+
 def offer(choice: Any, options: Sequence[Any]) -> None:
     """Give a list other options: what was chosen stays chosen where it can, else the first is.
 

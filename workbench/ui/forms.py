@@ -13,6 +13,7 @@ from workbench.core.forms import Field, fields_of
 from workbench.core.openapi import Operation
 from workbench.core.wishes import APPLIED, PENDING, REFUSED, Report, Wish
 from workbench.errors import WorkbenchError
+from workbench.runtime.desk import READ
 
 from . import comms, texts
 
@@ -29,26 +30,32 @@ class TryIt:
 
     Args:
         wish: takes the call: topic ("", "try"), values `operation` and `arguments`.
-        reload: is called when the user asks for the operations to be read again.
+        stop: is called when the user wants no more of an answer that comes in pieces.
     """
 
-    def __init__(self, wish: Callable[[Wish], None], reload: Callable[[], None]) -> None:
+    def __init__(self, wish: Callable[[Wish], None], stop: Callable[[], None]) -> None:
         self._wish = wish
         self._known: dict[str, Operation] = {}
         self._fields: dict[str, tuple[Field, Any]] = {}
         self.choice = ipywidgets.Dropdown(description="Operation", layout=WIDE, style=STYLE)
         self.choice.observe(lambda change: self._fill(change["new"]), "value")
         again = ipywidgets.Button(description="Read again", tooltip="read the service's OpenAPI")
-        again.on_click(lambda _: reload())
+        again.on_click(lambda _: self.read())
         self.send = ipywidgets.Button(
             description="Send", button_style="primary", tooltip="send the request"
         )
         self.send.on_click(lambda _: self._sent())
         self._summary, self.answer = ipywidgets.HTML(), ipywidgets.HTML()
         self._inputs = ipywidgets.VBox()
-        buttons = ipywidgets.HBox([self.send, again])
+        halt = ipywidgets.Button(description="Stop", tooltip="want no more of a streamed answer")
+        halt.on_click(lambda _: stop())
+        buttons = ipywidgets.HBox([self.send, halt, again])
         parts = [self.choice, self._summary, self._inputs, buttons, self.answer]
         self.widget = ipywidgets.VBox(parts)
+
+    def read(self) -> None:
+        """Have the operations of the service read."""
+        self._wish(Wish(("", READ), {}))
 
     def offer(self, operations: Sequence[Operation]) -> None:
         """Offer the operations of the service."""
@@ -61,10 +68,6 @@ class TryIt:
         if self.choice.value == chosen:
             self._fill(chosen)  # its fields may be others now
 
-    def fail(self, problem: str) -> None:
-        """Say why there are no operations to offer."""
-        self.answer.value = texts.answer("no operations are known", problem, True)
-
     def _fill(self, name: str | None) -> None:
         operation = self._known.get(name or "")
         fields = () if operation is None else fields_of(operation)
@@ -72,6 +75,7 @@ class TryIt:
             gone.close()
         self._fields = {each.argument: (each, _control(each)) for each in fields}
         self._inputs.children = tuple(made for _, made in self._fields.values())
+        comms.mend(self._inputs)
         self._summary.value = "" if operation is None else texts.summary(operation.summary)
 
     def _sent(self) -> None:
@@ -88,7 +92,12 @@ class TryIt:
 
     def report(self, each: Report) -> None:
         """Say how the request stands, and what came back."""
-        if each.state == PENDING:
+        if each.wish.topic[1] == READ:
+            if each.state == APPLIED:
+                self.offer(each.result)
+            elif each.state == REFUSED:
+                self.answer.value = texts.answer("no operations are known", each.text, True)
+        elif each.state == PENDING:
             self.answer.value = texts.answer("sending …", "", False)
         elif each.state == APPLIED:
             self.answer.value = texts.answer(each.text, _said(each.result), False)

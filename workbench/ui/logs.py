@@ -36,9 +36,7 @@ class LogTail:
 
     def show(self, lines: Iterable[str]) -> None:
         """Replace the lines; the same ones cost no message."""
-        said = texts.log_lines(tuple(lines)[-LINES:])
-        if said != self._lines.value:
-            self._lines.value = said
+        comms.say(self._lines, texts.log_lines(tuple(lines)[-LINES:]))
 
     def offer(self, deployments: Sequence[str]) -> None:
         """Offer other deployments."""

@@ -20,7 +20,6 @@ from workbench.core.charts import marks
 from workbench.core.metrics import Sample
 from workbench.core.revision import SERVED, Revisions
 from workbench.core.wishes import Report, Topic, Wish
-from workbench.errors import WorkbenchError
 from workbench.runtime import desk
 from workbench.runtime.app import App
 from workbench.runtime.feed import PERIOD_S, Beat, Feed, View
@@ -30,7 +29,7 @@ from . import comms, style, texts
 from .cards import Card
 from .charts import Charts
 from .dials import SAID
-from .forms import TryIt
+from .forms import TRY, TryIt
 from .logs import LINES, LogTail
 
 LOGS = 1  # place of the log tail among the tabs
@@ -84,6 +83,7 @@ class Panel:
     ) -> None:
         self._app, self._place = app, place
         self._paint, self._closed = threading.Lock(), False
+        self._halted = threading.Event()
         self._feed = Feed(app, figures)
         view = self._feed.look()
         self._cards: dict[str, Card] = {}
@@ -94,8 +94,7 @@ class Panel:
         self._build([each.name for each in view.status.deployments] if view.status else [])
         self._show(view)
         comms.mend(self.widget)
-        self._operations_wanted = threading.Event()
-        self._operations_wanted.set()
+        self._form.read()
         self._beat = Beat(self._tick, PERIOD_S, "workbench-feed")
         self._logs: Beat | None = None
         self._tabs.observe(lambda change: self._tail(change["new"] == LOGS), "selected_index")
@@ -120,7 +119,7 @@ class Panel:
         self._column = ipywidgets.VBox(layout={"flex": "1 1 560px", "min_width": "0"})
         self._charts, self._log = Charts(names), LogTail(names)
         self._charts.widget.layout.flex, self._charts.widget.layout.min_width = "1 1 380px", "0"
-        self._form = TryIt(self._sends.wish, self._ask_operations)
+        self._form = TryIt(self._sends.wish, self._halted.set)
         self._tabs = ipywidgets.Tab(
             [self._form.widget, self._log.widget], titles=["Try it", "Logs"], selected_index=0
         )
@@ -165,9 +164,6 @@ class Panel:
 
     def _tick(self) -> None:
         view = self._feed.look()
-        if self._operations_wanted.is_set():
-            self._operations_wanted.clear()
-            self._offer_operations()
         with self._paint:
             if not self._closed:
                 self._show(view)
@@ -175,28 +171,14 @@ class Panel:
     def _wake(self) -> None:
         self._beat.wake()
 
-    def _ask_operations(self) -> None:
-        self._operations_wanted.set()
-        self._wake()
-
-    def _offer_operations(self) -> None:
-        try:
-            found = self._app.operations()
-        except WorkbenchError as error:
-            self._form.fail(str(error))
-            return
-        with self._paint:
-            self._form.offer(found)
-            comms.mend(self._form.widget)
-
     def _show(self, view: View) -> None:
-        self._say(
+        comms.say(
             self._head, texts.head(self._app.name, view.status, self._place.links, view.problem)
         )
         self._show_cards(view)
         if view.revisions is not self._revisions:
             if self._revisions is not None:
-                self._operations_wanted.set()  # new code may have other routes
+                self._form.read()  # new code may have other routes
             self._revisions = view.revisions
             self._show_revisions(view.revisions)
         now_s = view.samples[-1].at_s if view.samples else view.at_s
@@ -239,7 +221,7 @@ class Panel:
         comms.mend(self.widget)
 
     def _show_revisions(self, revisions: Revisions) -> None:
-        self._say(self._revision, texts.revision_line(revisions))
+        comms.say(self._revision, texts.revision_line(revisions))
         earlier = [r for r in revisions if r.outcome == SERVED and r.number != revisions.serving]
         options = [(texts.revision_choice(each), each.number) for each in reversed(earlier)]
         newest = self._back_to.index == 0  # nobody chose another: the newest one is offered again
@@ -247,10 +229,6 @@ class Panel:
         if newest:
             self._back_to.index = 0
         self._back.disabled = not options
-
-    def _say(self, widget: Any, text: str) -> None:
-        if widget.value != text:
-            widget.value = text
 
     def _busy_with(self, topic: Topic) -> bool:
         return self._wishes.busy_with(topic)
@@ -268,23 +246,26 @@ class Panel:
             if self._closed:
                 return
             deployment, topic = report.wish.topic
+            if topic in (TRY, desk.READ):
+                self._form.report(report)
+                return
             if topic == desk.ROLLBACK:
                 self._back_said.value = texts.report(report)
             elif deployment in self._cards:
                 self._cards[deployment].report(report, time.monotonic())
-            else:
-                self._form.report(report)
-        if report.over and topic != "try":
+        if report.over:
             self._feed.forget()
             self._wake()
 
     def _send(self, wish: Wish) -> tuple[str, object]:
+        self._halted.clear()
         return desk.sent(self._app, wish, self._so_far)
 
-    def _so_far(self, pieces: list[Any]) -> None:
+    def _so_far(self, pieces: list[Any]) -> bool:
         with self._paint:
             if not self._closed:
                 self._form.so_far(pieces)
+        return not (self._closed or self._halted.is_set())
 
     def _tail(self, shown: bool) -> None:
         """Read the log while its tab is open, and not otherwise."""
