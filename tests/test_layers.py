@@ -17,6 +17,7 @@ OWNERS = {
     },
     "sqlite3": {"adapters/history.py"},
     "ipywidgets": {"ui"},
+    "bqplot": {"ui/charts.py"},
     "httpx": {"adapters/http.py"},
 }
 LONGEST = 400
