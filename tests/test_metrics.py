@@ -14,6 +14,7 @@ from workbench.adapters.ray_store import _snapshot
 from workbench.core.metrics import Sample, Series
 from workbench.core.snapshots import (
     Counts,
+    Look,
     Snapshot,
     complete_until,
     percentile,
@@ -22,6 +23,7 @@ from workbench.core.snapshots import (
 )
 from workbench.replica.figures import Figures, bucket_of, middle_ms
 from workbench.replica.pulse import gauges
+from workbench.replica.routers import METRIC, queues
 from workbench.replica.series import KEPT_S
 from workbench.replica.series import Series as Kept
 from workbench.ui.tables import sample_table, series_table
@@ -185,6 +187,25 @@ def test_batches_are_means_over_requests_and_batches() -> None:
     assert sample.batch_wait_ms == pytest.approx(10)
     assert (sample.ongoing, sample.queued) == (3, 2)
     assert (sample.replicas[0].cpu_percent, sample.replicas[0].memory_bytes) == (50.0, 9)
+
+
+def test_what_waits_in_routers_is_added_to_the_queues() -> None:
+    """It was seen at other moments than the samples', so the nearest look counts, if it is near."""
+    looks = [Look(EPOCH + 1.2, {"D": 3}), Look(EPOCH + 2.1, {"D": 5, "gone": 1})]
+    found = samples("app", track([1] * 6, [0.0] * 6), ["D"], EPOCH, EPOCH + 6, looks)
+
+    assert [s.deployments["D"].queued for s in found] == [3, 5, 5, 5, 0, 0]
+
+
+def test_queues_of_routers_are_read_from_prometheus_text() -> None:
+    """Those of a deployment add up over its callers and nodes."""
+    line = METRIC + '{NodeAddress="::1",application="a",deployment="D\\"",handle="%s"} %s\n'
+    texts = [
+        f"# TYPE {METRIC} gauge\n" + line % ("x", "2.0") + line % ("y", "1.0"),
+        line % ("z", 4),
+    ]
+
+    assert queues(["", *texts]) == {("a", 'D\\"'): 7}
 
 
 def test_deployments_stand_callers_first() -> None:

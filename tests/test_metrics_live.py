@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -258,6 +260,28 @@ def test_a_websocket_is_ongoing_and_no_request(service: Any) -> None:
 
     assert meter.settled("Outer", 1) == (1, 0)
     wait_for(lambda: meter.look() or meter.seen("Outer")[-1].ongoing == 0)
+
+
+def test_a_request_that_waits_for_a_replica_is_queued(name: str, tmp_path: Path) -> None:
+    """Serve's routers hold it back, so it is no replica's yet."""
+    released = tmp_path / "released"
+
+    @serve.deployment(ray_actor_options={"num_cpus": 0.1}, max_ongoing_requests=1)
+    class Narrow:
+        async def __call__(self) -> str:
+            while not released.exists():
+                await asyncio.sleep(0.05)
+            return "through"
+
+    meter = Meter(workbench.deploy(Narrow, name=name).name)
+    handle = workbench.connect(name).handle()
+    responses = [handle.remote() for _ in range(4)]
+    wait_for(lambda: meter.look() or any(s.queued == 3 for s in meter.seen("Narrow")))
+    released.touch()
+
+    assert [each.result() for each in responses] == ["through"] * 4
+    assert meter.settled("Narrow", 4) == (4, 0)
+    wait_for(lambda: meter.look() or meter.seen("Narrow")[-1].queued == 0)
 
 
 def test_a_window_is_a_series(service: Any) -> None:

@@ -11,7 +11,7 @@ import ray
 from ray import cloudpickle
 
 from workbench.core.fingerprint import Fingerprint
-from workbench.core.snapshots import Counts, Snapshot
+from workbench.core.snapshots import Counts, Look, Snapshot
 from workbench.errors import ClusterError
 from workbench.replica.link import find_store
 from workbench.replica.package import Package
@@ -36,6 +36,21 @@ class Generation:
     version: str
     revision: int
     fingerprint: Fingerprint
+
+
+@dataclass(frozen=True)
+class Reports:
+    """Figures that came to the store.
+
+    Attributes:
+        now_s: the store's time now, to go on from.
+        snapshots: what replicas reported, in the order in which it came.
+        looks: what waits in Serve's routers, at some moments.
+    """
+
+    now_s: float
+    snapshots: list[Snapshot]
+    looks: list[Look]
 
 
 class CodeStore:
@@ -102,19 +117,18 @@ class CodeStore:
         """The change is complete."""
         self._ask("finish", app)
 
-    def figures(self, app: str, after_s: float) -> tuple[float, list[Snapshot]]:
-        """What the replicas of an application reported.
+    def figures(self, app: str, after_s: float) -> Reports:
+        """What the replicas of an application reported, and who waits for them.
 
         Args:
             app: application name.
             after_s: reports that came after this moment, in the store's seconds since the epoch;
                 0 or less counts back from now.
-
-        Returns:
-            The store's time now, and the reports in the order in which they came.
         """
-        now_s, rows = self._ask("figures", app, after_s)
-        return float(now_s), [_snapshot(*row) for row in rows]
+        now_s, rows, looks = self._ask("figures", app, after_s)
+        return Reports(
+            float(now_s), [_snapshot(*row) for row in rows], [Look(*each) for each in looks]
+        )
 
     def guard(
         self, app: str, application: Any, route_prefix: str, back: Mapping[str, Package]

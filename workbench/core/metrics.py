@@ -41,7 +41,8 @@ class DeploymentSample:
         p95_ms: 95 of 100 were faster.
         p99_ms: 99 of 100 were faster.
         ongoing: requests that replicas work on.
-        queued: requests that wait: for a replica, or in a batch queue.
+        queued: requests that wait: in a batch queue, or for a replica. The latter come from Ray's
+            metrics, looked at while somebody reads figures: 0 for the time before.
         batch_size: mean size of the batches that ran, or None when none ran.
         batch_wait_ms: mean time that a request waited for its batch, or None.
         replicas: what each replica does.

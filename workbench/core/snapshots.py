@@ -16,6 +16,7 @@ from itertools import pairwise
 from .metrics import DeploymentSample, ReplicaSample, Sample
 
 PERIOD_S = 1.0  # between two reports of a replica
+NEAR_S = 2.0  # within this, a look into the routers stands for a moment
 SILENT_S = 2.5  # a replica that reported nothing for so long holds no sample back
 
 
@@ -90,6 +91,19 @@ class Snapshot:
 
 
 @dataclass(frozen=True)
+class Look:
+    """What waited in Serve's routers at one moment.
+
+    Attributes:
+        at_s: when, on the store's clock.
+        waiting: requests that waited for a replica, by deployment.
+    """
+
+    at_s: float
+    waiting: Mapping[str, int]
+
+
+@dataclass(frozen=True)
 class Span:
     """What one replica did between two reports, placed on the store's clock.
 
@@ -135,6 +149,7 @@ def samples(
     order: Sequence[str],
     after_s: float,
     until_s: float,
+    looks: Sequence[Look] = (),
 ) -> list[Sample]:
     """One sample for each whole second that ends in a stretch of time.
 
@@ -144,6 +159,7 @@ def samples(
         order: deployments, callers before callees. Others that reported follow by name.
         after_s: where the stretch begins, exclusive, on the store's clock.
         until_s: where it ends, inclusive; see `complete_until`.
+        looks: into Serve's routers, oldest first.
     """
     seconds = range(math.floor(after_s) + 1, math.floor(until_s) + 1)
     shares: dict[int, dict[str, dict[str, Share]]] = {second: {} for second in seconds}
@@ -151,7 +167,10 @@ def samples(
         for second, part in _parts(span, seconds):
             replicas = shares[second].setdefault(span.last.deployment, {})
             replicas.setdefault(span.last.replica, Share()).add(span, part)
-    return [Sample(app, float(at), _deployments(shares[at], order)) for at in seconds]
+    return [
+        Sample(app, float(at), _deployments(shares[at], order, _waiting(looks, at)))
+        for at in seconds
+    ]
 
 
 def complete_until(snapshots: Iterable[Snapshot], now_s: float) -> float:
@@ -222,14 +241,20 @@ def _parts(span: Span, seconds: range) -> Iterator[tuple[int, float]]:
             yield second, overlap / (span.end_s - span.begin_s)
 
 
+def _waiting(looks: Sequence[Look], at: int) -> Mapping[str, int]:
+    """What the look that is nearest in time saw; nothing when none is near."""
+    near = [each for each in looks if abs(each.at_s - at) <= NEAR_S]
+    return min(near, key=lambda each: abs(each.at_s - at)).waiting if near else {}
+
+
 def _deployments(
-    shares: Mapping[str, Mapping[str, Share]], order: Sequence[str]
+    shares: Mapping[str, Mapping[str, Share]], order: Sequence[str], waiting: Mapping[str, int]
 ) -> dict[str, DeploymentSample]:
     names = [*order, *sorted(set(shares) - set(order))]
-    return {name: _deployment(shares.get(name, {})) for name in names}
+    return {name: _deployment(shares.get(name, {}), waiting.get(name, 0)) for name in names}
 
 
-def _deployment(replicas: Mapping[str, Share]) -> DeploymentSample:
+def _deployment(replicas: Mapping[str, Share], waiting: int) -> DeploymentSample:
     latency: dict[float, float] = defaultdict(float)
     for share in replicas.values():
         for ms, n in share.latency_ms.items():
@@ -244,7 +269,7 @@ def _deployment(replicas: Mapping[str, Share]) -> DeploymentSample:
         p95_ms=percentile(latency, 95),
         p99_ms=percentile(latency, 99),
         ongoing=sum(each.ongoing for each in last),
-        queued=sum(each.queued for each in last),
+        queued=waiting + sum(each.queued for each in last),
         batch_size=batched / batches if batches else None,
         batch_wait_ms=1000 * wait_s / batched if batched else None,
         replicas=tuple(_replica(share) for _, share in sorted(replicas.items())),

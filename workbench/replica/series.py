@@ -31,9 +31,14 @@ class Series:
         self._tracks: dict[str, dict[str, Track]] = {}
         self._ended: dict[str, float] = {}
 
+    def now(self) -> float:
+        """The time, never the same twice and never going back: readers go on from it."""
+        self._last_s = max(self._clock(), self._last_s + 1e-6)
+        return self._last_s
+
     def put(self, app: str, deployment: str, replica: str, blob: bytes) -> None:
         """Keep one more. A replica of an application that was deleted is not heard any more."""
-        now = self._now()
+        now = self.now()
         if replica in self._ended:
             return
         track = self._tracks.setdefault(app, {}).setdefault(replica, Track(deployment))
@@ -50,7 +55,7 @@ class Series:
         Returns:
             The store's time now, and the rows in the order in which they came.
         """
-        now = self._now()
+        now = self.now()
         self._forget_old(now)
         after_s = after_s if after_s > 0 else now + after_s
         rows = [
@@ -63,13 +68,8 @@ class Series:
 
     def forget(self, app: str) -> None:
         """The application was deleted; its replicas may go on for a while."""
-        now = self._now()
+        now = self.now()
         self._ended.update(dict.fromkeys(self._tracks.pop(app, {}), now))
-
-    def _now(self) -> float:
-        """The time, never the same twice and never going back: readers go on from it."""
-        self._last_s = max(self._clock(), self._last_s + 1e-6)
-        return self._last_s
 
     def _forget_old(self, now: float) -> None:
         oldest = now - KEPT_S

@@ -17,6 +17,7 @@ from typing import Any
 
 from ray import cloudpickle, serve
 
+from .routers import Look, Routers
 from .series import Row, Series
 
 NAME, NAMESPACE = "workbench-store", "workbench"
@@ -80,6 +81,7 @@ class Store:
         self._changes: dict[str, Change] = {}
         self._guards: dict[str, Guard] = {}
         self._series = Series()
+        self._routers = Routers(self._series.now)
 
     # --- what replicas ask ---
 
@@ -170,9 +172,12 @@ class Store:
     def _is_old(self, key: Key) -> bool:
         return self._current[key[0]].get(key[1]) != key[2]
 
-    async def figures(self, app: str, after_s: float) -> tuple[float, list[Row]]:
-        """The time here, and what replicas sent after a moment of it; see `Series.newer`."""
-        return self._series.newer(app, after_s)
+    async def figures(self, app: str, after_s: float) -> tuple[float, list[Row], list[Look]]:
+        """The time here, and what replicas and routers told after a moment; see `Series.newer`."""
+        after_s = after_s if after_s > 0 else self._series.now() + after_s
+        looks = await self._routers.newer(app, after_s)
+        now, rows = self._series.newer(app, after_s)
+        return now, rows, looks
 
     async def prepare(
         self, app: str, blobs: Blobs, wait_s: float

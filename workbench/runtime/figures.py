@@ -7,7 +7,7 @@ import time
 from workbench.adapters import ray_serve
 from workbench.adapters.ray_store import CodeStore
 from workbench.core.metrics import Sample, Series
-from workbench.core.snapshots import PERIOD_S, Snapshot, complete_until, samples
+from workbench.core.snapshots import PERIOD_S, Look, Snapshot, complete_until, samples
 from workbench.errors import PlanError
 from workbench.replica.series import KEPT_S
 
@@ -30,6 +30,7 @@ class Figures:
         self._store = CodeStore()
         self._after_s, self._given_s = -(self._window_s + BEFORE_S), 0.0
         self._reports: list[Snapshot] = []
+        self._looks: list[Look] = []
         self._order: list[str] = []
         self._names: set[str] | None = None
 
@@ -42,18 +43,21 @@ class Figures:
         Raises:
             ClusterError: the store does not answer.
         """
-        now_s, new = self._store.figures(self.app, self._after_s)
-        self._after_s = now_s
-        self._reports += new
+        new = self._store.figures(self.app, self._after_s)
+        self._after_s = now_s = new.now_s
+        self._reports += new.snapshots
+        self._looks += new.looks
         self._look_at({each.deployment for each in self._reports})
         if not (self._reports or self._given_s) or not (self._reports or self._order):
             return []
         until_s = complete_until(self._reports, now_s)
-        found = samples(self.app, self._reports, self._order, self._begin_s(until_s), until_s)
+        begin_s = self._begin_s(until_s)
+        found = samples(self.app, self._reports, self._order, begin_s, until_s, self._looks)
         if found:
             self._given_s = found[-1].at_s
             oldest_s = self._given_s - BEFORE_S
             self._reports = [each for each in self._reports if each.at_s > oldest_s]
+            self._looks = [each for each in self._looks if each.at_s > oldest_s]
         return found
 
     def _begin_s(self, until_s: float) -> float:
