@@ -83,6 +83,15 @@ class Seen:
             asked = [pool.submit(self.app.get, "/greet", params=params) for _ in range(count)]
             return [each.result().json() for each in asked]
 
+    def fastest_s(self) -> float:
+        """The time of the fastest of some requests, one after the other."""
+        took_s = []
+        for _ in range(5):
+            began_s = time.monotonic()
+            self.app.get("/greet")
+            took_s.append(time.monotonic() - began_s)
+        return min(took_s)
+
     def largest_batch(self) -> int:
         """The largest batch among many requests."""
         return max(each["batch"] for each in self.answers())
@@ -101,6 +110,7 @@ def seen(lab: str, page: Page) -> Iterator[Seen]:
     """The panel of an application that was deployed in the notebook."""
     page.set_viewport_size({"width": 1400, "height": 1700})
     open_notebook(page, lab)
+    page.evaluate("() => { window.jupyterapp.commands.execute('application:toggle-left-area'); }")
     run(page, 0)
     try:
         page.locator(".wb-panel .wb-card").wait_for(timeout=120_000)
@@ -125,15 +135,11 @@ def test_knobs_by_mouse_and_keyboard(seen: Seen) -> None:
     assert wanted > 4
     until(lambda: seen.largest_batch() == wanted, 30)
 
-    began_s = time.monotonic()
-    seen.app.get("/greet")
-    assert time.monotonic() - began_s > 0.2
+    assert seen.fastest_s() > 0.2
     seen.handle("batch_wait_timeout_s").focus()
     seen.page.keyboard.press("Home")
     seen.says("batch_wait_timeout_s", "applied")
-    began_s = time.monotonic()
-    seen.app.get("/greet")
-    assert time.monotonic() - began_s < 0.15
+    assert seen.fastest_s() < 0.15
 
     seen.handle("num_replicas").focus()
     seen.page.keyboard.press("ArrowRight")
@@ -191,7 +197,7 @@ def test_rollback_form_and_changes_from_elsewhere(seen: Seen) -> None:
         back_to.select_option(index=back_to.locator("option").count() - 1)
         seen.panel.get_by_role("button", name="Roll back").click()
         until(lambda: seen.answers(1)[0]["text"] == "Hello, Ada!", 60)
-        expect(seen.panel).to_contain_text("back to revision 1", timeout=20_000)
+        expect(seen.panel).to_contain_text("applied back to revision", timeout=20_000)
         until(lambda: seen.value("max_batch_size") == 4)
 
         seen.page.locator(".lm-TabBar-tab", has_text="Logs").click()

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from .metrics import DeploymentSample, Sample
-from .revision import DELETED, SERVED, Revision
+from .revision import DELETED, PENDING, SERVED, Revision
 
 SECONDS = 120
 GRID = tuple(range(-SECONDS, 1))  # seconds ago, one point per second
@@ -108,7 +108,7 @@ def top(rows: Iterable[Iterable[float]]) -> float:
 
 def marks(revisions: Iterable[Revision], now_s: float) -> tuple[Mark, ...]:
     """The changes of the last two minutes, oldest first."""
-    found = (_mark(each) for each in revisions)
+    found = (_mark(each) for each in revisions if each.outcome != PENDING)
     return tuple(each for each in found if now_s - SECONDS <= each.at_s)
 
 

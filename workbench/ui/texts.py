@@ -5,16 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 
+from workbench.core import wishes
 from workbench.core.charts import Chart, Mark
 from workbench.core.knobs import Knobs
 from workbench.core.metrics import DeploymentSample, Sample
-from workbench.core.revision import Revision, Revisions
+from workbench.core.revision import PENDING, Revision, Revisions
 from workbench.core.status import AppStatus, DeploymentStatus
-from workbench.core.wishes import APPLIED, APPLYING, PENDING, REFUSED, Report
+from workbench.core.wishes import APPLIED, APPLYING, REFUSED, Report
 
 from . import style, tables
 
-SIGNS = {PENDING: "…", APPLYING: "⏳", APPLIED: "✔", REFUSED: "✘"}
+SIGNS = {wishes.PENDING: "…", APPLYING: "⏳", APPLIED: "✔", REFUSED: "✘"}
 MIB, GIB = 2**20, 2**30
 
 
@@ -34,14 +35,18 @@ def revision_line(revisions: Revisions) -> str:
     each = found[0]
     took = "" if each.took_ms is None else f" · {each.took_ms:.0f} ms"
     note = f" · {escape(' '.join(each.note.split()))}" if each.note else ""
+    line = f"revision <b>{each.number}</b> serves · {escape(each.actions)}{took}{note}"
     newest = revisions[-1]
-    failed = f'<div class="wb-bad">{_failure(newest)}</div>' if newest.number > each.number else ""
-    return f"revision <b>{each.number}</b> serves · {escape(each.actions)}{took}{note}{failed}"
+    return line + (_later(newest) if newest.number > each.number else "")
 
 
-def _failure(each: Revision) -> str:
+def _later(each: Revision) -> str:
+    """A revision that came after the one that serves: under way, or failed."""
+    if each.outcome == PENDING:
+        return f'<div class="wb-muted">revision {each.number} is on its way</div>'
     lines = each.reason.strip().splitlines()
-    return f"revision {each.number} {escape(each.outcome)}: {escape(lines[-1] if lines else '')}"
+    why = f": {escape(lines[-1])}" if lines else ""
+    return f'<div class="wb-bad">revision {each.number} {escape(each.outcome)}{why}</div>'
 
 
 def revision_choice(each: Revision) -> str:
