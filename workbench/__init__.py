@@ -22,7 +22,8 @@ from workbench.errors import (
 
 if TYPE_CHECKING:
     from workbench.adapters.models import model_path
-    from workbench.api import apps, connect, deploy, panel, plan, start, stop
+    from workbench.api import apps, connect, deploy, plan, start, stop
+    from workbench.panels import panel
 
 __version__ = "0.1.0"
 
@@ -50,7 +51,7 @@ _HOMES = {
     "connect": "workbench.api",
     "deploy": "workbench.api",
     "model_path": "workbench.adapters.models",
-    "panel": "workbench.api",
+    "panel": "workbench.panels",
     "plan": "workbench.api",
     "start": "workbench.api",
     "stop": "workbench.api",

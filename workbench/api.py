@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import workbench.quick_import  # noqa: F401 - must come before anything that imports Ray
-from workbench.core.charts import SECONDS
 from workbench.core.plan import Plan
 from workbench.runtime import apps as _apps
 from workbench.runtime import cluster as _cluster
@@ -13,9 +12,7 @@ from workbench.runtime import deploy as _deploy
 from workbench.runtime.app import App
 from workbench.runtime.apps import Apps
 from workbench.runtime.cluster import Cluster
-from workbench.runtime.figures import Figures
 from workbench.ui import display, magic
-from workbench.ui.panel import Panel, place_of
 from workbench.ui.progress import Progress
 
 display.register()
@@ -122,26 +119,6 @@ def plan(
         CapacityError: the cluster is too small.
     """
     return _deploy.plan(target, name=name, route_prefix=route_prefix, mode=mode, **options)
-
-
-def panel(app: App) -> Panel:
-    """A panel of an application: live charts, a control for every knob, revisions, logs, a form.
-
-    It looks and acts from threads of its own, so cells may run meanwhile. What is set in it holds
-    as after `app.tune()`.
-
-    Args:
-        app: the application.
-
-    Returns:
-        The panel, which shows itself; `close()` ends it.
-
-    Raises:
-        PlanError: the application does not run.
-        ClusterError: no cluster can be reached.
-    """
-    own = _apps.connect(app.name)  # its own, whose rollbacks write into no cell
-    return Panel(own, Figures(own.name, SECONDS).read, place_of(own))
 
 
 def load_magic(shell: Any) -> None:
