@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
+import re
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workbench.core.charts import CHARTS, GRID, SECONDS, marks, top, window
+from workbench.core.charts import CHARTS, GRID, SECONDS, TALL, marks, path, top, window
 from workbench.core.metrics import DeploymentSample, Sample
 from workbench.core.revision import Revision
 from workbench.ui import style
@@ -69,6 +70,28 @@ def test_an_axis_holds_all_values_and_is_not_much_longer(values: list[float]) ->
 
     assert top([values]) >= highest * (1 - 1e-6)
     assert top([values]) <= max(1.0, 2.5 * highest + 1e-6)
+
+
+def points(drawn: str) -> dict[int, int]:
+    """The points that an SVG path leads through."""
+    found, at, height = {}, 0, 0
+    for kind, text in re.findall(r"([Mlh])([-\d ]+)", drawn):
+        numbers = [int(each) for each in re.findall(r"-?\d+", text)]
+        if kind == "h":
+            found |= {at + i: height for i in range(numbers[0] + 1)}
+            at += numbers[0]
+        else:
+            at, height = numbers if kind == "M" else (at + numbers[0], height + numbers[1])
+            found[at] = height
+    return found
+
+
+@given(st.lists(st.one_of(st.floats(0, 50), st.just(math.nan)), max_size=SECONDS + 1))
+def test_a_path_leads_through_every_value_and_leaves_out_holes(values: list[float]) -> None:
+    """What a chart draws is what was measured, to a hundredth of its height."""
+    expected = {i: round(TALL * (1 - v / 50)) for i, v in enumerate(values) if not math.isnan(v)}
+
+    assert points(path(values, 50.0)) == expected
 
 
 def test_changes_are_marked_when_they_became_true() -> None:

@@ -17,7 +17,6 @@ OWNERS = {
     },
     "sqlite3": {"adapters/history.py"},
     "ipywidgets": {"ui"},
-    "bqplot": {"ui/charts.py"},
     "httpx": {"adapters/http.py"},
 }
 LONGEST = 400

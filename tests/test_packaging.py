@@ -19,7 +19,6 @@ ASKED = (
     "fastapi",
     "jupyterlab",
     "ipywidgets",
-    "bqplot",
     "jupyter-server-proxy",
     "torch",
     "transformers",

@@ -1,4 +1,4 @@
-"""The public function for panels, apart from the others: charts take long to import."""
+"""The public function for panels, apart from the others: widgets take time to import."""
 
 from __future__ import annotations
 

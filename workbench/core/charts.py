@@ -14,6 +14,7 @@ SECONDS = 120
 GRID = tuple(range(-SECONDS, 1))  # seconds ago, one point per second
 HOLES = 2  # points without a sample between two that have one: the clocks beat, nothing is missing
 NAN = math.nan
+TALL = 100  # height of a path
 STEPS = (1.0, 2.0, 5.0, 10.0)
 
 
@@ -104,6 +105,41 @@ def top(rows: Iterable[Iterable[float]]) -> float:
         return 1.0
     size = 10.0 ** math.floor(math.log10(highest))
     return next(step * size for step in STEPS if highest <= step * size * (1 + 1e-9))
+
+
+def path(values: Sequence[float], highest: float) -> str:
+    """A line as an SVG path: 1 to the right per second, `TALL` high, 0 at the top, holes left out.
+
+    Relative steps of whole numbers, and one step for a stretch that stays level: a tick sends
+    this for every line.
+
+    Args:
+        values: one per point of `GRID`; nan where nothing was measured.
+        highest: value at the top.
+    """
+    parts: list[str] = []
+    heights = [None if math.isnan(v) else round(TALL * (1 - v / highest)) for v in values]
+    before: int | None = None
+    for place, height in enumerate(heights):
+        if height is None:
+            before = None
+        elif before is None:
+            parts.append(f"M{place} {height}h0")  # a dot, if nothing follows
+            before = height
+        else:
+            _step(parts, height - before)
+            before = height
+    return "".join(parts)
+
+
+def _step(parts: list[str], down: int) -> None:
+    level = parts[-1].rpartition("h")[2] if "h" in parts[-1] else ""
+    if down:
+        parts.append(f"l1{'' if down < 0 else ' '}{down}")
+    elif level:
+        parts[-1] = f"{parts[-1].removesuffix(level)}{int(level) + 1}"
+    else:
+        parts.append("h1")
 
 
 def marks(revisions: Iterable[Revision], now_s: float) -> tuple[Mark, ...]:

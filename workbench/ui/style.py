@@ -6,25 +6,12 @@ BLUE, VERMILION, GREEN = "#0072B2", "#D55E00", "#009E73"  # of Okabe and Ito
 LINES = ((BLUE, ""), (VERMILION, "7 3"), (GREEN, "2 3"))  # colour and dash pattern
 MARK = "#CC79A7"
 
-BRIGHT = {BLUE: "#56B4E9", VERMILION: "#E69F00", GREEN: "#2BC99A", MARK: MARK}  # on dark
+BRIGHT = ("#56B4E9", "#E69F00", "#2BC99A")  # of the same lines on dark
 
-
-def _rgb(colour: str) -> str:
-    """A colour as browsers write it into a style."""
-    return f"rgb({', '.join(str(int(colour[at : at + 2], 16)) for at in (1, 3, 5))})"
-
-
-# bqplot gives all lines of a mark one dash pattern; here each has its own, found by its colour.
-DASHES = "".join(
-    f".wb-chart path.line[style*='{_rgb(colour)}']{{stroke-dasharray:{dash} !important}}"
-    for colour, dash in LINES
-    if dash
-)
-DARK = "".join(
-    f"body[data-jp-theme-light='false'] .wb-chart path.line[style*='{_rgb(colour)}'],"
-    f"body[data-jp-theme-light='false'] .wb-chart line[stroke='{colour}']"
-    f"{{stroke:{bright} !important}}"
-    for colour, bright in BRIGHT.items()
+STROKES = "".join(
+    f".wb-l{i}{{stroke:{colour};stroke-dasharray:{dash or 'none'}}}"
+    f"body[data-jp-theme-light='false'] .wb-l{i}{{stroke:{bright}}}"
+    for i, ((colour, dash), bright) in enumerate(zip(LINES, BRIGHT, strict=True))
 )
 
 CSS = f"""<style>
@@ -55,10 +42,20 @@ CSS = f"""<style>
 .wb-panel table.wb-now td,.wb-panel table.wb-now th {{text-align:right;padding:1px 8px}}
 .wb-panel table.wb-now th:first-child {{text-align:left}}
 .wb-legend {{font-size:12px}}
-.wb-chart .bqplot text,.wb-chart text {{fill:var(--jp-ui-font-color1,#222) !important;
- font-size:11px !important}}
-.wb-chart .axis path,.wb-chart .axis line {{stroke:var(--jp-border-color1,#888) !important}}
-.wb-chart .grid .tick line,.wb-chart .axis .tick line.grid {{stroke:var(--jp-border-color2,#ccc)}}
-{DASHES}
-{DARK}
+.wb-plot,.wb-x,.wb-x-name {{position:relative;margin:0 28px 0 46px}}
+.wb-plot {{height:88px;margin-top:4px;margin-bottom:6px}}
+.wb-plot svg {{width:100%;height:100%;overflow:visible;display:block}}
+.wb-legend svg {{vertical-align:middle}}
+.wb-plot path,.wb-legend line {{fill:none;stroke-width:2;vector-effect:non-scaling-stroke;
+ stroke-linecap:round;stroke-linejoin:round}}
+.wb-plot path.wb-grid {{stroke:var(--jp-border-color2,#ccc);stroke-width:1}}
+.wb-plot path.wb-mark {{stroke:{MARK};stroke-width:1.5}}
+.wb-plot i {{position:absolute;margin-left:3px;font:bold 11px/12px sans-serif;
+ color:var(--jp-ui-font-color1,#222);background:var(--jp-layout-color1,#fff)}}
+.wb-y {{position:absolute;right:100%;top:-7px;bottom:-7px;margin-right:5px;text-align:right;
+ display:flex;flex-direction:column;justify-content:space-between;font-size:11px;line-height:14px}}
+.wb-x {{display:flex;justify-content:space-between;font-size:11px;line-height:14px}}
+.wb-x span {{width:0;display:flex;justify-content:center}}
+.wb-x-name {{text-align:center;font-size:11px}}
+{STROKES}
 </style>"""

@@ -13,7 +13,7 @@ from workbench.core.revision import PENDING, Revision, Revisions
 from workbench.core.status import AppStatus, DeploymentStatus
 from workbench.core.wishes import APPLIED, APPLYING, REFUSED, Report
 
-from . import style, tables
+from . import tables
 
 SIGNS = {wishes.PENDING: "…", APPLYING: "⏳", APPLIED: "✔", REFUSED: "✘"}
 MIB, GIB = 2**20, 2**30
@@ -141,9 +141,9 @@ def _short(value: float | None) -> str:
 def legend(chart: Chart) -> str:
     """A chart's title and what each of its lines is, by colour and dash pattern."""
     keys = "".join(
-        f'<svg width="34" height="8" aria-hidden="true"><line x1="6" y1="4" x2="32" y2="4" '
-        f'stroke="{colour}" stroke-width="2" stroke-dasharray="{dash}"/></svg> {label}'
-        for (_, label), (colour, dash) in zip(chart.lines, style.LINES, strict=False)
+        f'<svg width="30" height="8" aria-hidden="true"><line class="wb-l{i}" x1="4" y1="4" '
+        f'x2="28" y2="4"/></svg> {label} '
+        for i, (_, label) in enumerate(chart.lines)
     )
     return f'<span class="wb-legend"><b>{chart.title}</b> {keys}</span>'
 
