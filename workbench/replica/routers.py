@@ -1,8 +1,9 @@
 """Requests that wait in Serve's routers for a replica, as Ray's metrics tell them.
 
 Routers live in proxies, callers and notebooks, and tell their queues to nobody but the metrics of
-their node. Those are read only while somebody looks at figures, once a second at most. They are as
-old as Ray makes them: a second on a cluster that `workbench.start()` started, else up to ten.
+their node. Those are read only while somebody looks at figures, and every other second at most, since
+Ray writes out all of a node's metrics each time. They are as old as Ray makes them: a second on a
+cluster that `workbench.start()` started, else up to ten.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from .series import KEPT_S
 METRIC = "ray_serve_deployment_queued_queries"
 LINE = re.compile(rf"^{METRIC}\{{(.*)\}} (\S+)$", re.MULTILINE)
 LABEL = re.compile(r'(\w+)="((?:[^"\\]|\\.)*)"')
-EVERY_S = 0.8  # who asks once a second gets a new look each time
+EVERY_S = 1.8  # a look takes Ray's agent about 60 ms of CPU time
 SELDOM_S = 30.0  # between looks where no node answers
 ANSWER_S = 1.0
 Queues = dict[tuple[str, str], int]  # by application and deployment
