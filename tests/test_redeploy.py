@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -80,6 +80,20 @@ def book(monkeypatch: pytest.MonkeyPatch) -> Notebook:
     return made
 
 
+@pytest.fixture(scope="module")
+def service() -> Iterator[str]:
+    """The name of one service for many tests; each begins by deploying it as its cell stands."""
+    yield "service"
+    workbench.connect("service").delete()
+
+
+def serving(app: Any) -> int:
+    """Number of the revision that serves."""
+    number = app.history().serving
+    assert number is not None
+    return int(number)
+
+
 def deployed(book: Notebook, name: str, edit: tuple[str, str] | None = None, **how: Any) -> Any:
     """Run the cell, perhaps edited, and deploy its class."""
     text = SERVICE if edit is None else SERVICE.replace(*edit)
@@ -112,12 +126,12 @@ def wait_for(done: Callable[[], bool], seconds: float = 30) -> None:
         time.sleep(0.1)
 
 
-def test_a_swap_keeps_processes_state_and_data(name: str, book: Notebook) -> None:
+def test_a_swap_keeps_processes_state_and_data(service: str, book: Notebook) -> None:
     """New code in the same processes: attributes, class variables and globals live on."""
-    app = deployed(book, name)
+    app = deployed(book, service)
     before = every_replica(app, 2)
     with Load(app, clients=2) as load:
-        deployed(book, name, ('PROMPT = "one"', 'PROMPT = "two"'))
+        deployed(book, service, ('PROMPT = "one"', 'PROMPT = "two"'))
         returned = time.monotonic()
     after = every_replica(app, 2)
 
@@ -131,31 +145,46 @@ def test_a_swap_keeps_processes_state_and_data(name: str, book: Notebook) -> Non
         assert (answer["size"], answer["ten"]) == (3, 10)
 
 
-def test_a_cell_that_is_run_again_unchanged_keeps_everything(name: str, book: Notebook) -> None:
+def test_a_cell_that_is_run_again_unchanged_keeps_everything(service: str, book: Notebook) -> None:
     """Also with comments, also in another namespace."""
-    app = deployed(book, name)
+    app = deployed(book, service)
     before = every_replica(app, 2)
 
-    assert kinds(name, Notebook()) == ["keep"]
-    workbench.deploy(book.run("# a comment\n" + SERVICE)["Service"], name=name)
+    assert kinds(service, Notebook()) == ["keep"]
+    workbench.deploy(book.run("# a comment\n" + SERVICE)["Service"], name=service)
     assert set(every_replica(app, 2)) == set(before)
 
 
-def test_a_global_of_another_cell_is_an_edit_too(name: str, book: Notebook) -> None:
+def test_a_global_of_another_cell_is_an_edit_too(service: str, book: Notebook) -> None:
     """Only the cell with the prompt is run again, then the one that deploys."""
-    app = deployed(book, name)
+    app = deployed(book, service)
     before = every_replica(app, 2)
     book.run('PROMPT = "elsewhere"')
-    workbench.deploy(book.names["Service"], name=name)
+    workbench.deploy(book.names["Service"], name=service)
     after = every_replica(app, 2)
 
     assert {a["says"] for a in after.values()} == {"elsewhere"}
     assert set(after) == set(before)
 
 
-def test_requests_in_flight_finish_on_the_code_they_began_with(name: str, book: Notebook) -> None:
+def test_an_edit_that_is_taken_back_is_one_more_swap(service: str, book: Notebook) -> None:
+    """Code that ran before, from another run of its cell, answers on every route again."""
+    app = deployed(book, service)
+    before = every_replica(app, 2)
+    deployed(book, service, ('"one"', '"two"'))
+    deployed(book, service)
+    after = every_replica(app, 2)
+
+    assert {a["says"] for a in after.values()} == {"one"}
+    assert set(after) == set(before)
+    assert all(a["asked"] == a["seen"] > before[pid]["seen"] for pid, a in after.items())
+
+
+def test_requests_in_flight_finish_on_the_code_they_began_with(
+    service: str, book: Notebook
+) -> None:
     """A slow answer and a stream say one thing from beginning to end."""
-    app = deployed(book, name)
+    app = deployed(book, service)
     got: dict[str, Any] = {}
     threads = [
         threading.Thread(target=lambda: got.update(slow=app.get("/slow?seconds=2").json())),
@@ -164,7 +193,7 @@ def test_requests_in_flight_finish_on_the_code_they_began_with(name: str, book: 
     for thread in threads:
         thread.start()
     time.sleep(0.5)
-    deployed(book, name, ("return PROMPT", "return 'new'"))
+    deployed(book, service, ("return PROMPT", "return 'new'"))
     assert app.get("/answer").json()["says"] == "new"
     for thread in threads:
         thread.join()
@@ -172,17 +201,17 @@ def test_requests_in_flight_finish_on_the_code_they_began_with(name: str, book: 
     assert got == {"slow": ["one", "one"], "stream": "one" * 10}
 
 
-def test_a_swap_does_not_wait_for_busy_slots(name: str, book: Notebook) -> None:
+def test_a_swap_does_not_wait_for_busy_slots(service: str, book: Notebook) -> None:
     """New code takes no request's place, so full replicas take it at once."""
     cell = SERVICE.replace("max_ongoing_requests=16", "max_ongoing_requests=2")
-    app = workbench.deploy(book.run(cell)["Service"], name=name)
+    app = workbench.deploy(book.run(cell)["Service"], name=service)
     threads = [
         threading.Thread(target=lambda: app.get("/slow?seconds=8", timeout=60)) for _ in range(4)
     ]
     for thread in threads:
         thread.start()
     time.sleep(1)
-    workbench.deploy(book.run(cell.replace('"one"', '"busy"'))["Service"], name=name)
+    workbench.deploy(book.run(cell.replace('"one"', '"busy"'))["Service"], name=service)
 
     assert all(thread.is_alive() for thread in threads)
     for thread in threads:
@@ -190,12 +219,12 @@ def test_a_swap_does_not_wait_for_busy_slots(name: str, book: Notebook) -> None:
     assert app.get("/answer").json()["says"] == "busy"
 
 
-def test_an_edit_of_the_constructor_replaces_beside(name: str, book: Notebook) -> None:
+def test_an_edit_of_the_constructor_replaces_beside(service: str, book: Notebook) -> None:
     """New processes take over when they are ready; nothing fails meanwhile."""
-    app = deployed(book, name)
+    app = deployed(book, service)
     before = every_replica(app, 2)
     with Load(app) as load:
-        deployed(book, name, ("list(range(size))", "list(range(size + 1))"))
+        deployed(book, service, ("list(range(size))", "list(range(size + 1))"))
         returned = time.monotonic()
     after = every_replica(app, 2)
 
@@ -204,24 +233,24 @@ def test_an_edit_of_the_constructor_replaces_beside(name: str, book: Notebook) -
     assert {a["size"] for a in load.begun_after(returned)} == {4}
 
 
-def test_options_are_tuned_in_place(name: str, book: Notebook) -> None:
+def test_options_are_tuned_in_place(service: str, book: Notebook) -> None:
     """More replicas come up on the newest code; those that run go on."""
-    app = deployed(book, name)
+    app = deployed(book, service)
     before = every_replica(app, 2)
-    deployed(book, name, ('"one"', '"two"'))
+    deployed(book, service, ('"one"', '"two"'))
     cell = SERVICE.replace('"one"', '"two"').replace("num_replicas=2", "num_replicas=3")
-    workbench.deploy(book.run(cell)["Service"], name=name)
+    workbench.deploy(book.run(cell)["Service"], name=service)
     after = every_replica(app, 3)
 
     assert set(before) < set(after)
     assert {a["says"] for a in after.values()} == {"two"}
 
 
-def test_a_replica_that_starts_later_has_the_newest_code(name: str, book: Notebook) -> None:
+def test_a_replica_that_starts_later_has_the_newest_code(service: str, book: Notebook) -> None:
     """Killed right after a swap, it comes back on what was swapped in."""
-    app = deployed(book, name)
+    app = deployed(book, service)
     victim = app.get("/answer").json()["pid"]
-    deployed(book, name, ('"one"', '"two"'))
+    deployed(book, service, ('"one"', '"two"'))
     os.kill(victim, signal.SIGKILL)
     with Load(app) as load:
         wait_for(lambda: victim not in every_replica(app, 2))
@@ -230,37 +259,37 @@ def test_a_replica_that_starts_later_has_the_newest_code(name: str, book: Notebo
     assert {a["says"] for _, status, a in load.answers if status == 200} == {"two"}
 
 
-def test_the_store_may_die(name: str, book: Notebook) -> None:
+def test_the_store_may_die(service: str, book: Notebook) -> None:
     """Replicas tell the new one what they run; swaps go on, and so do late replicas."""
     import ray
 
     from workbench.replica.link import find_store
 
-    app = deployed(book, name)
+    app = deployed(book, service)
     before = every_replica(app, 2)
-    deployed(book, name, ('"one"', '"two"'))
+    deployed(book, service, ('"one"', '"two"'))
     ray.kill(find_store(), no_restart=False)
-    deployed(book, name, ('"one"', '"three"'))
+    deployed(book, service, ('"one"', '"three"'))
     after = every_replica(app, 2)
 
     assert {a["says"] for a in after.values()} == {"three"}
     assert set(after) == set(before)
 
 
-def test_a_swap_that_one_replica_refuses_is_undone_everywhere(name: str, book: Notebook) -> None:
+def test_a_swap_that_one_replica_refuses_is_undone_everywhere(service: str, book: Notebook) -> None:
     """Nothing changes unless all can; the error is the replica's own."""
-    app = deployed(book, name)
-    before = every_replica(app, 2)
+    app = deployed(book, service)
+    first, before = serving(app), every_replica(app, 2)
     middleware = 'api.add_middleware(dict, nothing="of the kind")\n\n@serve.deployment'
     with pytest.raises(workbench.DeployError, match="not iterable") as caught:
-        deployed(book, name, ("@serve.deployment", middleware))
+        deployed(book, service, ("@serve.deployment", middleware))
 
-    assert caught.value.serving == 1
+    assert caught.value.serving == first
     assert "uvloop" not in caught.value.reason
     after = every_replica(app, 2)
     assert {a["says"] for a in after.values()} == {"one"}
     assert set(after) == set(before)
-    deployed(book, name, ('"one"', '"two"'))
+    deployed(book, service, ('"one"', '"two"'))
     assert app.get("/answer").json()["says"] == "two"
 
 
@@ -276,19 +305,19 @@ BROKEN = {
 
 @pytest.mark.parametrize("how", BROKEN)
 def test_broken_code_is_undone_and_a_retry_really_retries(
-    name: str, book: Notebook, how: str
+    service: str, book: Notebook, how: str
 ) -> None:
     """The last good revision serves, without a failed request; the same again is tried again."""
-    app = deployed(book, name)
-    before = every_replica(app, 2)
+    app = deployed(book, service)
+    first, before = serving(app), every_replica(app, 2)
     with Load(app) as load:
         for _ in range(2):
             with pytest.raises(workbench.DeployError) as caught:
-                deployed(book, name, BROKEN[how])
+                deployed(book, service, BROKEN[how])
     after = every_replica(app, 2)
 
-    assert caught.value.serving == 1
-    assert caught.value.revision == 3
+    assert caught.value.serving == first
+    assert caught.value.revision == first + 2
     assert not load.failed
     assert set(after) == set(before)
 
@@ -370,53 +399,50 @@ def test_a_mixed_change_that_fails_is_undone_whole(name: str, book: Notebook) ->
     assert app.get("/answer").json() == first
 
 
-def test_history_diff_and_rollback(name: str, book: Notebook) -> None:
+def test_history_diff_and_rollback(service: str, book: Notebook) -> None:
     """Every revision is kept; going back is a swap where it can be one."""
-    app = deployed(book, name, note="first")
-    before = every_replica(app, 2)
-    deployed(book, name, ('"one"', '"two"'), note="second")
+    app = deployed(book, service, note="first")
+    first, before = serving(app), every_replica(app, 2)
+    deployed(book, service, ('"one"', '"two"'), note="second")
     with pytest.raises(workbench.DeployError):
-        deployed(book, name, BROKEN["raises"])
-    app = workbench.connect(name)
+        deployed(book, service, BROKEN["raises"])
+    app = workbench.connect(service)
     app.rollback()
     after = every_replica(app, 2)
 
     assert {a["says"] for a in after.values()} == {"one"}
     assert set(after) == set(before)
-    assert [(r.number, r.outcome) for r in app.history()] == [
-        (1, "served"),
-        (2, "served"),
-        (3, "failed"),
-        (4, "served"),
-    ]
-    assert "back to revision 1" in str(app.history())
-    assert "ZeroDivisionError" in app.history()[2].reason
-    with pytest.raises(workbench.PlanError, match=r"revision 3 .* never served"):
-        app.rollback(to=3)
-    with pytest.raises(workbench.PlanError, match="no revision 9"):
-        app.rollback(to=9)
-    assert app.rollback(to=2).get("/answer").json()["says"] == "two"
+    past = app.history()[-4:]
+    assert [r.outcome for r in past] == ["served", "served", "failed", "served"]
+    assert [r.number for r in past] == list(range(first, first + 4))
+    assert past[-1].note == f"back to revision {first}"
+    assert "ZeroDivisionError" in past[2].reason
+    with pytest.raises(workbench.PlanError, match=rf"revision {first + 2} .* never served"):
+        app.rollback(to=first + 2)
+    with pytest.raises(workbench.PlanError, match="no revision 999"):
+        app.rollback(to=999)
+    assert app.rollback(to=first + 1).get("/answer").json()["says"] == "two"
 
 
-def test_a_diff_shows_the_edit(name: str, book: Notebook) -> None:
+def test_a_diff_shows_the_edit(service: str, book: Notebook) -> None:
     """Source of the deployment that changed, as written in its cell."""
-    deployed(book, name)
-    app = deployed(book, name, ("x * 10", "x * 20"))
+    first = serving(deployed(book, service))
+    app = deployed(book, service, ("x * 10", "x * 20"))
 
     assert "-        return [x * 10 for x in xs]" in str(app.diff())
-    assert "+        return [x * 20 for x in xs]" in str(app.diff(1, 2))
-    with pytest.raises(workbench.PlanError, match="no revision 7"):
-        app.diff(1, 7)
+    assert "+        return [x * 20 for x in xs]" in str(app.diff(first, first + 1))
+    with pytest.raises(workbench.PlanError, match="no revision 999"):
+        app.diff(first, 999)
 
 
-def test_a_forced_swap_is_refused_when_unsound(name: str, book: Notebook) -> None:
+def test_a_forced_swap_is_refused_when_unsound(service: str, book: Notebook) -> None:
     """With the reason; `replace` gives new processes to what did not change."""
-    app = deployed(book, name)
+    app = deployed(book, service)
     before = every_replica(app, 2)
 
     with pytest.raises(workbench.PlanError, match="`__init__` changed, which its state depends"):
-        deployed(book, name, ("list(range(size))", "tuple(range(size))"), mode="swap")
-    deployed(book, name, mode="replace")
+        deployed(book, service, ("list(range(size))", "tuple(range(size))"), mode="swap")
+    deployed(book, service, mode="replace")
     assert not set(every_replica(app, 2)) & set(before)
 
 
@@ -559,12 +585,12 @@ def starting(name: str) -> bool:
     return len(ray_serve.details()[name]["deployments"]["Service"]["replicas"]) > 2
 
 
-def test_an_interrupted_cell_is_undone(name: str, book: Notebook) -> None:
+def test_an_interrupted_cell_is_undone(service: str, book: Notebook) -> None:
     """Ctrl-C half-way: the last good revision serves, and the cell ends."""
-    app = deployed(book, name)
+    app = deployed(book, service)
     before = every_replica(app, 2)
-    kernel = other_kernel(name, SLOW)
-    wait_for(lambda: starting(name), 60)
+    kernel = other_kernel(service, SLOW)
+    wait_for(lambda: starting(service), 60)
     kernel.send_signal(signal.SIGINT)
     said, _ = kernel.communicate(timeout=90)
 
@@ -573,48 +599,48 @@ def test_an_interrupted_cell_is_undone(name: str, book: Notebook) -> None:
     assert app.history()[-1].outcome == "interrupted"
 
 
-def test_a_kernel_that_dies_half_way_is_undone(name: str, book: Notebook) -> None:
+def test_a_kernel_that_dies_half_way_is_undone(service: str, book: Notebook) -> None:
     """Nobody is left to say whether the new code is good, so the old one stays."""
-    app = deployed(book, name)
+    app = deployed(book, service)
     before = every_replica(app, 2)
-    kernel = other_kernel(name, SLOW)
-    wait_for(lambda: starting(name), 60)
+    kernel = other_kernel(service, SLOW)
+    wait_for(lambda: starting(service), 60)
     kernel.kill()
     kernel.communicate()
-    wait_for(lambda: not starting(name), 60)
+    wait_for(lambda: not starting(service), 60)
     time.sleep(2)
 
     assert set(every_replica(app, 2)) == set(before)
-    deployed(book, name, ('"one"', '"two"'))
+    deployed(book, service, ('"one"', '"two"'))
     assert app.get("/answer").json()["says"] == "two"
 
 
 def test_two_kernels_take_turns(
-    name: str, book: Notebook, capsys: pytest.CaptureFixture[str]
+    service: str, book: Notebook, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The second waits, and is told for whom."""
-    app = deployed(book, name)
-    kernel = other_kernel(name, ("self.asked = 0", "self.asked = 0; time.sleep(4)"))
-    wait_for(lambda: ray_serve.details()[name]["status"] != "RUNNING", 60)
-    deployed(book, name, ('"one"', '"two"'))
+    app = deployed(book, service)
+    kernel = other_kernel(service, ("self.asked = 0", "self.asked = 0; time.sleep(4)"))
+    wait_for(lambda: ray_serve.details()[service]["status"] != "RUNNING", 60)
+    deployed(book, service, ('"one"', '"two"'))
     kernel.communicate(timeout=60)
 
     assert f"waiting for pid {kernel.pid}" in capsys.readouterr().out
     assert {a["says"] for a in every_replica(app, 2).values()} == {"two"}
 
 
-def test_the_magic_deploys_the_cells_last_expression(name: str) -> None:
+def test_the_magic_deploys_the_cells_last_expression(service: str) -> None:
     """`%%deploy NAME` is all that a cell needs."""
     shell = InteractiveShell.instance()
     try:
         workbench.load_ipython_extension(shell)
         cell = SERVICE + "\nService"
-        app = shell.run_cell_magic("deploy", f'{name} --note "by magic"', cell)
+        app = shell.run_cell_magic("deploy", f'{service} --note "by magic"', cell)
         assert app.get("/answer").json()["says"] == "one"
         assert app.history()[-1].note == "by magic"
         shell.run_cell(SERVICE)  # an ordinary cell and the magic make the same code
-        assert workbench.plan(shell.user_ns["Service"], name=name).of("keep") == ["Service"]
+        assert workbench.plan(shell.user_ns["Service"], name=service).of("keep") == ["Service"]
         with pytest.raises(workbench.PlanError, match="does not end with what to deploy"):
-            shell.run_cell_magic("deploy", name, "x = 1")
+            shell.run_cell_magic("deploy", service, "x = 1")
     finally:
         InteractiveShell.clear_instance()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import sys
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -218,9 +219,15 @@ class _Code:
         return self._children.get(id(thing), "") if isinstance(thing, serve.Application) else ""
 
     def _class_id(self, cls: type) -> str:
+        """The same for equal classes, so that objects in a replica stay instances of them.
+
+        The deployment's own class is a new one each time: its routes belong to it, and its methods
+        and they look their globals up in one place.
+        """
         if not self._units.by_value(cls):
             return ""
-        return closure_digest([self._units.of(cls)])
+        own = isinstance(self._target, type) and cls in self._target.__mro__
+        return closure_digest([self._units.of(cls)]) + (secrets.token_hex(4) if own else "")
 
     def _globals_of(self, function: Any) -> dict[str, Any]:
         """Globals of the place where the class stands, also for the copies that Ray made.

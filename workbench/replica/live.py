@@ -8,10 +8,11 @@ with its own methods.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, MutableMapping, Sequence
 from dataclasses import dataclass, field, replace
 from types import FunctionType, ModuleType
 from typing import Any
+from weakref import WeakValueDictionary
 
 from . import package as packages
 from .apps import class_based, from_object, standalone, walk
@@ -53,7 +54,7 @@ class Place:
 
     children: Sequence[Any]
     prepare: Callable[[Any], None]
-    known: dict[str, type] = field(default_factory=dict)
+    known: MutableMapping[str, type] = field(default_factory=WeakValueDictionary)
     figures: Figures = field(default_factory=Figures)
 
 

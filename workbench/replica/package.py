@@ -13,7 +13,7 @@ import linecache
 import os
 import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, MutableMapping, Sequence
 from dataclasses import dataclass, field
 from types import FunctionType
 from typing import Any
@@ -135,7 +135,7 @@ def culprits(target: Any, name: str) -> tuple[str, ...]:
     return ()
 
 
-def load(code: bytes, children: Sequence[Any], known: dict[str, type]) -> Any:
+def load(code: bytes, children: Sequence[Any], known: MutableMapping[str, type]) -> Any:
     """Unpickle what `dump` made.
 
     Args:
@@ -173,7 +173,7 @@ def load(code: bytes, children: Sequence[Any], known: dict[str, type]) -> Any:
 
         return made
 
-    before = set(known)
+    before = dict(known)  # held meanwhile, whoever else lets go of them
     try:
         return Unpickler(io.BytesIO(code)).load()
     except ModuleNotFoundError as missing:
