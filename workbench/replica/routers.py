@@ -1,7 +1,7 @@
 """Requests that wait in Serve's routers for a replica, as Ray's metrics tell them.
 
 Routers live in proxies, callers and notebooks, and tell their queues to nobody but the metrics of
-their node. Those are read only while somebody looks at figures, and every other second at most, since
+their node. Those are read only while somebody looks at figures, and every other second at most:
 Ray writes out all of a node's metrics each time. They are as old as Ray makes them: a second on a
 cluster that `workbench.start()` started, else up to ten.
 """
