@@ -109,8 +109,8 @@ class Dial:
             value: the value; None leaves the control as it is.
             how: HTML to say beside it when it differs from what was shown as true.
         """
-        changed, self.true = value != self.true, value
-        if changed and how:
+        before, self.true = self.true, value
+        if how and value != before and before is not None:  # from None it came with another knob
             self.said.value = how
         if value is not None and self.reading() != value:
             self._write(value)
