@@ -202,6 +202,7 @@ def test_rollback_form_and_changes_from_elsewhere(seen: Seen) -> None:
 
         seen.page.locator(".lm-TabBar-tab", has_text="Logs").click()
         seen.panel.locator(".wb-pre", has_text="<b>batch</b> of").wait_for(timeout=30_000)
+        keep(seen.page, "panel-logs")
         seen.page.locator(".lm-TabBar-tab", has_text="Try it").click()
         keep(seen.page, "panel-light")
         dark = "() => window.jupyterapp.commands.execute('apputils:change-theme', {theme: '%s'})"

@@ -9,7 +9,13 @@ import ipywidgets
 from . import comms, texts
 
 ALL = "every deployment"
-LINES = 40
+LINES, FEWEST = 60, 5  # of all replicas together, and of each file of a replica
+FILES = 2  # of each replica: what it printed, and what was logged
+
+
+def tail_of(replicas: int) -> int:
+    """Newest lines of each file, so that every replica is heard and the message stays small."""
+    return max(FEWEST, LINES // (FILES * max(replicas, 1)))
 
 
 class LogTail:
@@ -36,7 +42,7 @@ class LogTail:
 
     def show(self, lines: Iterable[str]) -> None:
         """Replace the lines; the same ones cost no message."""
-        comms.say(self._lines, texts.log_lines(tuple(lines)[-LINES:]))
+        comms.say(self._lines, texts.log_lines(lines))
 
     def offer(self, deployments: Sequence[str]) -> None:
         """Offer other deployments."""

@@ -30,7 +30,7 @@ from .cards import Card
 from .charts import Charts
 from .dials import SAID
 from .forms import TRY, TryIt
-from .logs import LINES, LogTail
+from .logs import LogTail, tail_of
 
 LOGS = 1  # place of the log tail among the tabs
 LOG_PERIOD_S = 2.0
@@ -88,6 +88,7 @@ class Panel:
         view = self._feed.look()
         self._cards: dict[str, Card] = {}
         self._revisions: Revisions | None = None
+        self._running: dict[str, int] = {}
         self._knobs = view.knobs
         self._wishes = Wishes(lambda wish: desk.changed(app, wish), self._told)
         self._sends = Wishes(self._send, self._told, settle_s=0.0, name="workbench-form")
@@ -189,6 +190,7 @@ class Panel:
         if view.status is None:
             return
         by_name = {each.name: each for each in view.status.deployments}
+        self._running = {name: each.replicas_running for name, each in by_name.items()}
         self._arrange(view, list(by_name))
         newest = view.samples[-1].deployments if view.samples else {}
         for name, card in self._cards.items():
@@ -273,9 +275,14 @@ class Panel:
             self._logs.close()
         self._logs = Beat(self._read_log, LOG_PERIOD_S, "workbench-logs") if shown else None
 
+    def _replicas(self) -> int:
+        """Replicas whose lines are wanted."""
+        wanted = self._log.deployment
+        return sum(n for name, n in self._running.items() if wanted in (None, name))
+
     def _read_log(self) -> None:
         try:
-            lines = self._app.logs(self._log.deployment, tail=LINES)
+            lines = self._app.logs(self._log.deployment, tail=tail_of(self._replicas()))
         except Exception as error:  # whatever it is, it is said where the lines would be
             lines = (f"the log could not be read: {error}",)
         with self._paint:

@@ -33,6 +33,8 @@ CSS = f"""<style>
 .wb-pre {{margin:0;white-space:pre-wrap;overflow-wrap:anywhere;font-size:12px;line-height:1.4;
  font-family:var(--jp-code-font-family,monospace);color:var(--jp-content-font-color1,#222);
  background:var(--jp-layout-color2,#eee);padding:6px;max-height:260px;overflow:auto}}
+.wb-tail {{display:flex;flex-direction:column-reverse;max-height:300px;overflow:auto}}
+.wb-tail .wb-pre {{max-height:none;overflow:visible}}
 .wb-bar {{display:inline-block;width:140px;height:10px;vertical-align:middle;margin:0 6px;
  border:1px solid var(--jp-border-color1,#888);background:var(--jp-layout-color1,#fff)}}
 .wb-bar>i {{display:block;height:100%;background:{BLUE}}}

@@ -157,9 +157,10 @@ def changes(marks: Sequence[Mark]) -> str:
 
 
 def log_lines(lines: Iterable[str], longest: int = 240) -> str:
-    """Lines of replicas."""
+    """Lines of replicas; scrolled to the newest."""
     cut = (line if len(line) <= longest else f"{line[:longest]} …" for line in lines)
-    return f'<pre class="wb-pre" tabindex="0">{escape(chr(10).join(cut)) or "no lines yet"}</pre>'
+    text = escape("\n".join(cut)) or "no lines yet"
+    return f'<div class="wb-tail" tabindex="0"><pre class="wb-pre">{text}</pre></div>'
 
 
 def answer(line: str, text: str, bad: bool) -> str:
