@@ -23,6 +23,7 @@ from fastapi import FastAPI
 from ray import serve
 
 import workbench
+from workbench.adapters.processes import free_ports
 from workbench.core.charts import SECONDS
 from workbench.runtime.apps import connect
 from workbench.runtime.figures import Figures
@@ -158,7 +159,7 @@ def main() -> None:
     parser.add_argument("--ticks", type=int, default=30)
     asked = parser.parse_args()
     if not asked.double:
-        workbench.start(num_cpus=16, num_gpus=2)
+        workbench.start(num_cpus=16, num_gpus=2, http_port=free_ports(1)[0])
     with panels(asked.double) as (panel, wire, deployment):
         if asked.minutes:
             soak(panel, wire, asked.minutes)
