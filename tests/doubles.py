@@ -136,6 +136,10 @@ class Service:
         note = f"tune {deployment}: " + ", ".join(f"{n}={v!r}" for n, v in values.items())
         self.revisions.append(self._revision(self.revisions[-1].number + 1, note, "tune"))
 
+    def stamp(self) -> object:
+        """Differs once a revision has changed."""
+        return len(self.revisions)
+
     def history(self) -> Revisions:
         """The revisions."""
         return Revisions(self.revisions, serving=self.revisions[-1].number)

@@ -373,3 +373,16 @@ def test_a_coloured_diff_can_be_read_without_colours() -> None:
     assert "--jp-error-color1" in html
     assert "added: New" in html
     assert "no difference" in tables.diff_html(diff_of(revision(1), revision(1)))
+
+
+def test_the_stamp_differs_once_another_kernel_has_written(path: Path) -> None:
+    """Who looks every second must not read everything every second."""
+    here, other = History(path), History(path)
+    serve(here)
+    before = here.stamp()
+    here.revisions("rag")
+    unread = here.stamp()
+    serve(other)
+
+    assert before == unread
+    assert here.stamp() != unread

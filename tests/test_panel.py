@@ -118,7 +118,7 @@ def test_changes_made_elsewhere_appear(service: Service, panel: Panel) -> None:
     service.set("LLM", max_batch_size=9)
     until(lambda: dial.input.value == dial.stepper.value == 9)
 
-    assert "elsewhere" in dial.said.value
+    assert "changed by revision 2" in dial.said.value
     assert service.tuned == []  # showing it is no wish
 
 

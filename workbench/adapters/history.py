@@ -149,6 +149,11 @@ class History:
         """Every revision of an application, oldest first."""
         return self._read("app = ? ORDER BY number", app)
 
+    def stamp(self) -> object:
+        """Something that differs once any kernel has written; costs next to nothing."""
+        files = (self._path, self._path.with_name(f"{self._path.name}-wal"))
+        return tuple(each.stat().st_mtime_ns for each in files if each.exists())
+
     def revision(self, app: str, number: int) -> Revision | None:
         """One revision, or None when there is no such number."""
         found = self._read("app = ? AND number = ?", app, number)

@@ -259,6 +259,10 @@ class App:
             figures.newest(self.name) if window_s is None else figures.recent(self.name, window_s)
         )
 
+    def stamp(self) -> object:
+        """Something that differs once any kernel has changed a revision, for who looks often."""
+        return self._history.stamp()
+
     def history(self) -> Revisions:
         """Every revision: what was deployed, by whom, with which outcome."""
         serving = self._history.serving(self.name)

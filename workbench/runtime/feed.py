@@ -17,7 +17,7 @@ from workbench.core.status import AppStatus
 from workbench.errors import WorkbenchError
 
 PERIOD_S = 1.0
-SELDOM_S = 10.0  # between two looks at the history when nothing says that it has changed
+CALM_S = 4.5  # between two questions to Serve while nothing changes
 NO_KNOBS, NO_REVISIONS = Knobs(), Revisions()
 
 
@@ -85,40 +85,36 @@ class Beat:
 class Feed:
     """Looks at an application.
 
-    The knobs and the history are read when the revision has changed, when asked by `forget()`,
-    and seldom otherwise; figures and status every time.
+    Figures are read every time. Serve is asked every time while something is under way, when some
+    kernel has written a revision or after `forget()`, and every `CALM_S` otherwise. Knobs and
+    history are read when they may have changed.
 
     Args:
-        app: the application; anything with its `status`, `tune` and `history`.
+        app: the application; anything with its `stamp`, `status`, `tune` and `history`.
         figures: reads the samples that came since it last did; see `runtime.figures`.
     """
 
     def __init__(self, app: Any, figures: Callable[[], Iterable[Sample]]) -> None:
         self._app, self._figures = app, figures
         self._samples: deque[Sample] = deque(maxlen=SECONDS + 10)
-        self._knobs, self._knobs_at_s, self._revisions = NO_KNOBS, 0.0, NO_REVISIONS
+        self._status: AppStatus | None = None
+        self._knobs, self._revisions = NO_KNOBS, NO_REVISIONS
+        self._status_at_s = self._knobs_at_s = 0.0
         self._seen: object = None
+        self._stamp: object = None
         self._stale = threading.Event()
         self._stale.set()
 
     def forget(self) -> None:
-        """Read the knobs and the history again at the next look."""
+        """Read everything again at the next look."""
         self._stale.set()
 
     def look(self) -> View:
         """Look now. Errors become a text, so that the next look may succeed."""
-        status, problems = None, list[str]()
-        try:
-            status = self._app.status()
-            self._read(status)
-        except WorkbenchError as error:
-            problems.append(str(error))
-        except Exception as error:  # such as a connection to the cluster that broke
-            problems.append(f"{type(error).__name__}: {error}")
-        problems += self._take_samples()
+        problems = [*_tried(self._ask), *_tried(self._take)]
         return View(
             at_s=time.time(),
-            status=status,
+            status=self._status,
             knobs=self._knobs,
             knobs_at_s=self._knobs_at_s,
             revisions=self._revisions,
@@ -126,25 +122,52 @@ class Feed:
             problem="\n".join(dict.fromkeys(problems)),
         )
 
-    def _read(self, status: AppStatus) -> None:
-        seen = (status.revision, status.state, tuple(each.revision for each in status.deployments))
-        overdue = time.monotonic() - self._knobs_at_s > SELDOM_S
-        if not (self._stale.is_set() or overdue or seen != self._seen):
+    def _take(self) -> None:
+        self._samples.extend(self._figures())
+
+    def _ask(self) -> None:
+        now_s = time.monotonic()
+        stamp = self._app.stamp()
+        if stamp != self._stamp:
+            self._stamp = stamp
+            self._stale.set()
+        calm = self._status is not None and _is_calm(self._status)
+        if calm and not self._stale.is_set() and now_s - self._status_at_s < CALM_S:
             return
+        self._status = None  # until it is known again
+        stale = self._stale.is_set()
         self._stale.clear()  # before reading, so that a change meanwhile is not missed
-        began_s = time.monotonic()
         try:
-            self._revisions, self._knobs = self._app.history(), self._app.tune()
+            self._status = self._app.status()
+            self._read(self._status, stale)
         except BaseException:
             self._stale.set()
             raise
-        self._knobs_at_s, self._seen = began_s, seen
+        self._status_at_s = now_s
 
-    def _take_samples(self) -> list[str]:
-        try:
-            self._samples.extend(self._figures())
-        except WorkbenchError as error:
-            return [str(error)]
-        except Exception as error:
-            return [f"{type(error).__name__}: {error}"]
-        return []
+    def _read(self, status: AppStatus, stale: bool) -> None:
+        now_s = time.monotonic()
+        seen = (status.revision, status.state, tuple(each.revision for each in status.deployments))
+        if stale or seen != self._seen:
+            self._revisions = self._app.history()
+            self._knobs, self._knobs_at_s = self._app.tune(), now_s
+        self._seen = seen
+
+
+def _is_calm(status: AppStatus) -> bool:
+    """Whether nothing is under way."""
+    return status.state == "RUNNING" and all(
+        each.state == "HEALTHY" and each.replicas_running == each.replicas_target
+        for each in status.deployments
+    )
+
+
+def _tried(call: Callable[[], None]) -> list[str]:
+    """Call; what went wrong as a text."""
+    try:
+        call()
+    except WorkbenchError as error:
+        return [str(error)]
+    except Exception as error:  # such as a connection to the cluster that broke
+        return [f"{type(error).__name__}: {error}"]
+    return []

@@ -78,13 +78,13 @@ class Card:
         comms.say(self._head, texts.card_head(status, gpus, simulated))
         comms.say(self._used, texts.used(sample, status, simulated))
 
-    def show_knobs(self, found: Mapping[str, Any], read_at_s: float) -> None:
+    def show_knobs(self, found: Mapping[str, Any], read_at_s: float, revision: int | None) -> None:
         """Show the true values, save where a wish is under way or came after they were read."""
         if any(self._busy(topic) for topic in (SWITCH, *knobs.SCALE)):
             found = {name: v for name, v in found.items() if name not in knobs.SCALE}
         for name, dial in self.dials.items():
             if name in found and read_at_s >= dial.settled_s and not self._busy(name):
-                dial.show(found[name], how=texts.elsewhere())
+                dial.show(found[name], how=texts.elsewhere(revision))
         self._lay_out()
 
     def _busy(self, topic: str) -> bool:

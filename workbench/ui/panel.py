@@ -198,7 +198,7 @@ class Panel:
             card.show(by_name.get(name), newest.get(name), gpus, simulated)
             if view.knobs is not self._knobs:
                 known = {k.name: k.value for k in view.knobs if k.deployment == name}
-                card.show_knobs(known, view.knobs_at_s)
+                card.show_knobs(known, view.knobs_at_s, view.revisions.serving)
         self._knobs = view.knobs
 
     def _arrange(self, view: View, names: list[str]) -> None:

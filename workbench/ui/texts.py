@@ -110,9 +110,10 @@ def report(each: Report) -> str:
     return f'<div class="wb-said{bad}" role="status" data-state="{each.state}">{said}</div>'
 
 
-def elsewhere() -> str:
-    """Said beside a knob whose value came from elsewhere."""
-    return '<div class="wb-said wb-muted" role="status" data-state="elsewhere">set elsewhere</div>'
+def elsewhere(revision: int | None) -> str:
+    """Said beside a knob whose value came with a revision, from a cell or another kernel."""
+    said = f"changed by revision {revision}"
+    return f'<div class="wb-said wb-muted" role="status" data-state="elsewhere">{said}</div>'
 
 
 def figures(sample: Sample | None) -> str:
