@@ -88,6 +88,14 @@ def test_what_fits_is_never_refused_and_what_does_not_always(
     assert bool(said) == (more * amount > free + 1e-9)
 
 
+def test_what_never_fits_is_told_with_the_whole_sum() -> None:
+    """One at a time there is room, but not for all of them in the end."""
+    room = Room({"GPU": 2}, {"GPU": 1.25}, {"GPU": 2})
+    said = shortage([node("llm", 3, Need(0, gpus=1))], room, {"llm": 3}, {"llm"})
+
+    assert said == "needs 3 GPU in all (llm 3 x 1), the cluster has 2"
+
+
 def test_a_replica_larger_than_every_node_is_refused() -> None:
     """Ray would wait for such a replica for ever."""
     room = Room({"GPU": 4, "CPU": 8}, {"GPU": 4, "CPU": 8}, {"GPU": 2, "CPU": 8})

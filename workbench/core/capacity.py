@@ -42,6 +42,9 @@ def shortage(
     if any(lines):
         return "\n".join(line for line in lines if line)
     names = sorted({resource for node in nodes for resource, _ in node.need.items()})
+    lines = [_too_many(name, nodes, room) for name in names]
+    if any(lines):
+        return "\n".join(line for line in lines if line)
     return "\n".join(line for line in (_short(n, nodes, room, live, beside) for n in names) if line)
 
 
@@ -53,6 +56,16 @@ def _too_large(node: Node, room: Room) -> str:
                 f"the cluster's largest node has {room.largest.get(name, 0.0):g}"
             )
     return ""
+
+
+def _too_many(name: str, nodes: tuple[Node, ...], room: Room) -> str:
+    """What does not fit even with nothing else on the cluster."""
+    shares = [(node, dict(node.need.items()).get(name, 0.0)) for node in nodes]
+    needed, total = sum(n.replicas * amount for n, amount in shares), room.total.get(name, 0.0)
+    if needed <= total + 1e-9:
+        return ""
+    parts = ", ".join(f"{n.name} {n.replicas} x {amount:g}" for n, amount in shares if amount)
+    return f"needs {needed:g} {name} in all ({parts}), the cluster has {total:g}"
 
 
 def _short(
