@@ -79,13 +79,14 @@ def test_a_prefix_is_valid_or_refused(text: str) -> None:
 def test_what_fits_is_never_refused_and_what_does_not_always(
     free: float, amount: float, replicas: int, live: int
 ) -> None:
-    """Capacity is arithmetic: the new replicas, one beside the old at least, and what is free."""
+    """The new replicas, one beside the old at least, in what is free; and all in the cluster."""
     room = Room({"CPU": 64}, {"CPU": free}, {"CPU": 64})
     more = max(replicas - live, 1 if live else 0)
 
     said = shortage([node("a", replicas, Need(cpus=amount))], room, {"a": live}, {"a"})
 
-    assert bool(said) == (more * amount > free + 1e-9)
+    too_many = replicas * amount > 64 + 1e-9
+    assert bool(said) == (more * amount > free + 1e-9 or too_many)
 
 
 def test_what_never_fits_is_told_with_the_whole_sum() -> None:
