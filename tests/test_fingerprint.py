@@ -173,7 +173,7 @@ def lines_between(draw: st.DataObject) -> str:
     return "\n".join(out)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.data())
 def test_comments_blank_lines_and_cell_numbers_are_not_seen(data: st.DataObject) -> None:
     """A cell that was only tidied leaves everything alone."""
@@ -235,7 +235,7 @@ def shown(value: Any) -> tuple[Any, ...]:
     return (type(value).__name__, repr(value))
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(VALUES, VALUES)
 def test_values_have_one_digest_exactly_when_they_are_alike(a: Any, b: Any) -> None:
     """Arguments and globals are compared by value, not by identity."""

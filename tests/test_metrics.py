@@ -7,7 +7,7 @@ import math
 from dataclasses import replace
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from workbench.adapters.ray_store import _snapshot
@@ -63,7 +63,6 @@ def everything(snapshots: list[Snapshot]) -> list[Sample]:
     return samples("app", snapshots, ["D"], EPOCH - 5, EPOCH + 60)
 
 
-@settings(deadline=None)
 @given(latencies, st.sampled_from([50, 95, 99]))
 def test_percentiles_are_exact_within_five_percent(seconds: list[float], percent: int) -> None:
     """The histogram's buckets are as fine as is promised."""
@@ -73,14 +72,12 @@ def test_percentiles_are_exact_within_five_percent(seconds: list[float], percent
     assert percentile(counted(seconds).latency_ms, percent) == pytest.approx(exact_ms, rel=0.05)
 
 
-@settings(deadline=None)
 @given(st.floats(1e-6, 1e5))
 def test_a_bucket_lies_around_what_it_holds(seconds: float) -> None:
     """Its middle stands for it."""
     assert middle_ms(bucket_of(seconds)) == pytest.approx(1000 * seconds, rel=0.0251)
 
 
-@settings(deadline=None)
 @given(gains, st.lists(jitter, min_size=12, max_size=12))
 def test_rates_times_time_are_counts(gained: list[int], delays: list[float]) -> None:
     """However late reports come, every request is in exactly one sample."""
@@ -89,7 +86,6 @@ def test_rates_times_time_are_counts(gained: list[int], delays: list[float]) -> 
     assert sum(s.deployments["D"].requests_per_s for s in found) == pytest.approx(sum(gained))
 
 
-@settings(deadline=None)
 @given(gains, st.lists(st.integers(0, 12), max_size=5))
 def test_lost_reports_lose_no_requests(gained: list[int], lost: list[int]) -> None:
     """Counters only grow, so the next report tells of what was lost; the last must come."""
@@ -100,7 +96,6 @@ def test_lost_reports_lose_no_requests(gained: list[int], lost: list[int]) -> No
     assert sum(s.deployments["D"].requests_per_s for s in found) == pytest.approx(sum(gained))
 
 
-@settings(deadline=None)
 @given(gains, gains, st.lists(jitter, min_size=12, max_size=12))
 def test_two_replicas_are_as_one_with_both(
     first: list[int], second: list[int], delays: list[float]
@@ -118,7 +113,6 @@ def test_two_replicas_are_as_one_with_both(
         assert (a.p50_ms, a.p99_ms) == (b.p50_ms, b.p99_ms)
 
 
-@settings(deadline=None)
 @given(gains, gains)
 def test_nothing_is_negative_when_a_process_begins_anew(old: list[int], new: list[int]) -> None:
     """Counters that go back to 0 are another process's, or begin again."""
