@@ -309,6 +309,7 @@ def test_what_cannot_be_read_is_said_and_the_panel_goes_on(service: Service, pan
 def test_deployments_and_knobs_come_and_go(service: Service, panel: Panel) -> None:
     """A deploy may add a deployment, or a batched method to one."""
     service.tunables["Judge"] = service.tunables.pop("LLM")
+    service.set("RAG", max_batch_size=5)
     until(lambda: panel._charts.choice.options == ("RAG", "Judge"))
 
     assert list(panel._cards) == ["RAG", "Judge"]

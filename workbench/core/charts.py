@@ -15,6 +15,8 @@ GRID = tuple(range(-SECONDS, 1))  # seconds ago, one point per second
 HOLES = 2  # points without a sample between two that have one: the clocks beat, nothing is missing
 NAN = math.nan
 TALL = 100  # height of a path
+DOWN = {d: f"l1{'' if d < 0 else ' '}{d}" for d in range(-TALL, TALL + 1)}  # a step, by its depth
+NOTHING = -1
 STEPS = (1.0, 2.0, 5.0, 10.0)
 
 
@@ -118,33 +120,29 @@ def path(values: Sequence[float], highest: float) -> str:
         highest: value at the top.
     """
     parts: list[str] = []
-    heights = [None if math.isnan(v) else round(TALL * (1 - v / highest)) for v in values]
-    before: int | None = None
-    for place, height in enumerate(heights):
-        if height is None:
-            before = None
-        elif before is None:
-            parts.append(f"M{place} {height}h0")  # a dot, if nothing follows
-            before = height
-        else:
-            _step(parts, height - before)
-            before = height
+    share, before, level = TALL / highest, NOTHING, NOTHING
+    for place, value in enumerate(values):
+        height = NOTHING if math.isnan(value) else round(TALL - value * share)
+        if height == before:
+            level = max(level, 0) + 1  # one more of a stretch that stays level, or of a hole
+            continue
+        if before != NOTHING and level != NOTHING:
+            parts.append(f"h{level}")
+        if before == NOTHING:
+            parts.append(f"M{place} {height}")
+        elif height != NOTHING:
+            parts.append(DOWN[height - before])
+        level = 0 if before == NOTHING else NOTHING  # "h0" is a dot, if nothing follows
+        before = height
+    if before != NOTHING and level != NOTHING:
+        parts.append(f"h{level}")
     return "".join(parts)
-
-
-def _step(parts: list[str], down: int) -> None:
-    level = parts[-1].rpartition("h")[2] if "h" in parts[-1] else ""
-    if down:
-        parts.append(f"l1{'' if down < 0 else ' '}{down}")
-    elif level:
-        parts[-1] = f"{parts[-1].removesuffix(level)}{int(level) + 1}"
-    else:
-        parts.append("h1")
 
 
 def marks(revisions: Iterable[Revision], now_s: float) -> tuple[Mark, ...]:
     """The changes of the last two minutes, oldest first."""
-    found = (_mark(each) for each in revisions if each.outcome != PENDING)
+    recent = (r for r in revisions if r.created_s > now_s - 2 * SECONDS and r.outcome != PENDING)
+    found = (_mark(each) for each in recent)
     return tuple(each for each in found if now_s - SECONDS <= each.at_s)
 
 

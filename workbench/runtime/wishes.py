@@ -9,7 +9,7 @@ from collections.abc import Callable
 from workbench.core.wishes import APPLIED, APPLYING, PENDING, REFUSED, Report, Topic, Waiting, Wish
 from workbench.errors import WorkbenchError
 
-SETTLE_S = 0.2
+SETTLE_S = 0.15
 
 
 class Wishes:
