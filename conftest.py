@@ -19,6 +19,7 @@ HOME = Path(tempfile.mkdtemp(prefix="workbench-tests-"))
 os.environ["WORKBENCH_HOME"] = str(HOME / "home")
 os.environ["RAY_AUTH_TOKEN_PATH"] = str(HOME / "ray" / "auth_token")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
+os.environ["HF_HUB_DISABLE_PROGRESS_BARS"] = "1"  # a bar is an output, where loading takes long
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 os.environ["JUPYTER_PLATFORM_DIRS"] = "1"
 LEFT: list[str] = []
