@@ -11,6 +11,7 @@ import sys
 import time
 import urllib.request
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -19,35 +20,72 @@ from playwright.sync_api import Page, sync_playwright
 from workbench.adapters.processes import free_ports
 
 
-@pytest.fixture
-def lab(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[str]:
-    """A JupyterLab on a folder with one notebook: the module's `CELLS`; yields its address."""
-    import nbformat
+@dataclass(frozen=True)
+class Lab:
+    """A JupyterLab that runs.
 
-    cells = [nbformat.v4.new_code_cell(source) for source in request.module.CELLS]
-    kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
-    notebook = nbformat.v4.new_notebook(cells=cells, metadata=kernel)
-    nbformat.write(notebook, tmp_path / "try.ipynb")
+    Attributes:
+        url: its address.
+        token: what opens it.
+        folder: where its notebooks lie.
+    """
+
+    url: str
+    token: str
+    folder: Path
+
+    def sessions(self) -> list[str]:
+        """Ids of the notebooks that have a kernel."""
+        with urllib.request.urlopen(self._request("/api/sessions")) as answer:
+            return [each["id"] for each in json.load(answer)]
+
+    def end(self, session: str) -> None:
+        """End a notebook's kernel."""
+        urllib.request.urlopen(self._request(f"/api/sessions/{session}", "DELETE")).close()
+
+    def _request(self, path: str, method: str = "GET") -> urllib.request.Request:
+        headers = {"Authorization": f"token {self.token}"}
+        return urllib.request.Request(self.url + path, headers=headers, method=method)
+
+
+@pytest.fixture(scope="package")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    """A JupyterLab of our own."""
+    folder = tmp_path_factory.mktemp("lab")
     [port], token = free_ports(1), secrets.token_hex(16)
     names = ("JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR", "IPYTHONDIR")
     names += ("JUPYTERLAB_SETTINGS_DIR", "JUPYTERLAB_WORKSPACES_DIR")
-    folders = {name: str(tmp_path / ".jupyter" / name) for name in names}
+    folders = {name: str(folder / ".jupyter" / name) for name in names}
     news = Path(folders["JUPYTERLAB_SETTINGS_DIR"]) / "@jupyterlab/apputils-extension"
     news.mkdir(parents=True)
     quiet = {"fetchNews": "false", "checkForUpdates": False}
     (news / "notification.jupyterlab-settings").write_text(json.dumps(quiet))
     command = [sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root"]
     command += [f"--port={port}", "--ip=127.0.0.1", f"--IdentityProvider.token={token}"]
-    command += ["--LabApp.expose_app_in_browser=True", f"--ServerApp.root_dir={tmp_path}"]
-    log = (tmp_path / "lab.log").open("w")
+    command += ["--LabApp.expose_app_in_browser=True", f"--ServerApp.root_dir={folder}"]
+    log = (folder / "lab.log").open("w")
     server = subprocess.Popen(command, env={**os.environ, **folders}, stdout=log, stderr=log)
     try:
         _wait_for(f"http://127.0.0.1:{port}/api?token={token}", server)
-        yield f"http://127.0.0.1:{port}/lab/tree/try.ipynb?reset&token={token}"
+        yield Lab(f"http://127.0.0.1:{port}", token, folder)
     finally:
         server.terminate()
         server.wait(20)
         log.close()
+
+
+@pytest.fixture
+def lab(server: Lab, request: pytest.FixtureRequest) -> Iterator[str]:
+    """A notebook of the module's `CELLS` with a kernel of its own; yields its address."""
+    import nbformat
+
+    cells = [nbformat.v4.new_code_cell(source) for source in request.module.CELLS]
+    kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
+    notebook = nbformat.v4.new_notebook(cells=cells, metadata=kernel)
+    nbformat.write(notebook, server.folder / "try.ipynb")
+    yield f"{server.url}/lab/tree/try.ipynb?reset&token={server.token}"
+    for session in server.sessions():
+        server.end(session)
 
 
 def _wait_for(url: str, server: subprocess.Popen[bytes]) -> None:

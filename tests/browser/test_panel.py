@@ -39,7 +39,7 @@ CELLS = [
     f"app = workbench.deploy(Greeter.bind(), name='{NAME}')\n"
     "panel = workbench.panel(app)\n"
     "panel",
-    "time.sleep(10)",
+    "time.sleep(25)",
     "panel.close()\n"
     "[each.name for each in threading.enumerate() if each.name.startswith('workbench-')]",
 ]
@@ -105,20 +105,31 @@ def until(true: Callable[[], bool], timeout_s: float = 15.0) -> None:
         time.sleep(0.1)
 
 
+@pytest.fixture(scope="module")
+def service() -> Iterator[list[int]]:
+    """Deployed by the first test's cell; the number of the revision that it was then."""
+    first: list[int] = []
+    yield first
+    if NAME in [each.name for each in workbench.apps()]:
+        workbench.connect(NAME).delete()
+
+
 @pytest.fixture
-def seen(lab: str, page: Page) -> Iterator[Seen]:
+def seen(lab: str, page: Page, service: list[int]) -> Iterator[Seen]:
     """The panel of an application that was deployed in the notebook."""
+    if service:
+        workbench.connect(NAME).rollback(to=service[0])
     page.set_viewport_size({"width": 1400, "height": 1700})
     open_notebook(page, lab)
     page.evaluate("() => { window.jupyterapp.commands.execute('application:toggle-left-area'); }")
     run(page, 0)
     try:
         page.locator(".wb-panel .wb-card").wait_for(timeout=120_000)
-        yield Seen(page, workbench.connect(NAME))
+        app = workbench.connect(NAME)
+        service.append(app.history().serving)
+        yield Seen(page, app)
     finally:
         keep(page, "panel-end")
-        if NAME in [each.name for each in workbench.apps()]:
-            workbench.connect(NAME).delete()
 
 
 def test_knobs_by_mouse_and_keyboard(seen: Seen) -> None:
@@ -135,11 +146,12 @@ def test_knobs_by_mouse_and_keyboard(seen: Seen) -> None:
     assert wanted > 4
     until(lambda: seen.largest_batch() == wanted, 30)
 
-    assert seen.fastest_s() > 0.2
+    waiting_s = seen.fastest_s()
+    assert waiting_s > 0.2
     seen.handle("batch_wait_timeout_s").focus()
     seen.page.keyboard.press("Home")
     seen.says("batch_wait_timeout_s", "applied")
-    assert seen.fastest_s() < 0.15
+    assert seen.fastest_s() < waiting_s - 0.1
 
     seen.handle("num_replicas").focus()
     seen.page.keyboard.press("ArrowRight")
@@ -221,15 +233,15 @@ def test_a_cell_that_runs_does_not_stop_it(seen: Seen) -> None:
         figures = seen.panel.locator("table.wb-now").inner_text()
         seen.handle("max_batch_size").focus()
         seen.page.keyboard.press("ArrowRight")
-        seen.says("max_batch_size", "applied", 5)
-        until(lambda: seen.panel.locator("table.wb-now").inner_text() != figures, 3)
+        seen.says("max_batch_size", "applied", 8)
+        until(lambda: seen.panel.locator("table.wb-now").inner_text() != figures, 5)
         seen.panel.get_by_role("button", name="Send").click()
-        seen.panel.locator(".wb-pre", has_text="Hello, Ada!").wait_for(timeout=3_000)
+        seen.panel.locator(".wb-pre", has_text="Hello, Ada!").wait_for(timeout=8_000)
 
         expect(cell.locator(".jp-InputPrompt")).to_contain_text("[*]")
         assert seen.value("max_batch_size") == 5
         assert {k.name: k.value for k in seen.app.tune()}["max_batch_size"] == 5
-    expect(cell.locator(".jp-InputPrompt")).not_to_contain_text("[*]", timeout=15_000)
+    expect(cell.locator(".jp-InputPrompt")).not_to_contain_text("[*]", timeout=40_000)
     run(seen.page, 2)
     output = seen.page.locator(".jp-Notebook .jp-Cell").nth(2).locator(".jp-OutputArea-output")
     expect(output).to_contain_text("[]", timeout=15_000)
