@@ -150,7 +150,7 @@ def test_a_fixed_number_of_replicas_and_bounds_replace_each_other() -> None:
     """The last of the two that was asked for holds."""
     here = Tunable("LLM", FULL)
     adjusting = with_change(here, Change({"min_replicas": 1, "max_replicas": 4}))
-    again = Tunable("LLM", {**FULL, "num_replicas": None, "max_replicas": 4}, adjusting, True)
+    again = Tunable("LLM", {**FULL, "num_replicas": None, "max_replicas": 4}, adjusting)
 
     fixed = with_change(again, Change({"num_replicas": 3}))
 

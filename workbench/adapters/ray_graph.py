@@ -25,6 +25,7 @@ from .ray_serve import (
     batching_of,
     bound,
     chosen,
+    fewest,
     ingress_parts,
     is_ingress_class,
     options_of,
@@ -136,7 +137,6 @@ class _Walk:
     ) -> Node:
         target, args, kwargs = self._parts(deployment)
         name = self._unique(deployment.name)
-        adjusts = autoscaling(deployment)
         own, app = ingress_parts(target) if kind == packages.ASGI_CLASS else (target, None)
         code = _Code(own, app, args, kwargs, dict(zip(map(id, children), called, strict=True)))
         options = {each: _shown(deployment, each) for each in sorted(chosen(deployment))}
@@ -147,8 +147,8 @@ class _Walk:
             code=code.pickled(deployment.name),
             children=called,
             sources=cells.sources_of(own, app, *args, *kwargs.values()),
-            replicas=_fewest(adjusts) if adjusts else deployment.num_replicas,
-            autoscaling=adjusts is not None,
+            replicas=fewest(deployment),
+            autoscaling=autoscaling(deployment) is not None,
             surges="max_surge_percent" not in chosen(deployment),
             need=need_of(deployment.ray_actor_options or {}),
             deployment=deployment.options(func_or_class=_Stand),
@@ -253,10 +253,6 @@ def _shown(deployment: Any, option: str) -> Any:
     actor, light = options_of(deployment)
     value = {**actor, **light}.get(option, getattr(deployment, option, None))
     return value if isinstance(value, str | int | float | bool | dict | list | None) else str(value)
-
-
-def _fewest(options: Any) -> int:
-    return int(max(options.min_replicas, options.initial_replicas or 0))
 
 
 def _arguments(deployment: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:

@@ -13,7 +13,7 @@ from workbench.core.graph import Node, need_of
 from workbench.core.knobs import Setting, Tunable, bounds, carried
 
 from . import modules
-from .ray_serve import autoscaling, autoscaling_options, options_of
+from .ray_serve import autoscaling, autoscaling_options, fewest, options_of
 
 LIGHT = (knobs.ONGOING, "max_queued_requests")
 ACTOR = ("num_cpus", knobs.GPUS)
@@ -39,7 +39,7 @@ def tunable_of(node: Node) -> Tunable:
     if node.reconfigures:
         values[knobs.USER_CONFIG] = node.user_config
     values |= {n: s.value for n, s in node.settings.items() if n in knobs.IN_REPLICA}
-    return Tunable(node.name, values, node.settings, adjusts is not None)
+    return Tunable(node.name, values, node.settings)
 
 
 def with_settings(node: Node, settings: Mapping[str, Setting]) -> Node:
@@ -62,12 +62,11 @@ def with_settings(node: Node, settings: Mapping[str, Setting]) -> Node:
     if knobs.USER_CONFIG in values:
         options["user_config"] = values[knobs.USER_CONFIG]
     deployment = base.options(**options) if options else base
-    adjusts = autoscaling(deployment)
     return replace(
         node,
         deployment=deployment,
-        replicas=_fewest(adjusts) if adjusts else deployment.num_replicas,
-        autoscaling=adjusts is not None,
+        replicas=fewest(deployment),
+        autoscaling=autoscaling(deployment) is not None,
         need=need_of(deployment.ray_actor_options or {}),
         user_config=deployment.user_config,
         options={**node.options, **values},
@@ -100,10 +99,6 @@ def _scale(values: Mapping[str, Any], here: Tunable, adjusts: Any) -> dict[str, 
     return {"autoscaling_config": autoscaling_options(**known)}
 
 
-def _fewest(adjusts: Any) -> int:
-    return int(max(adjusts.min_replicas, adjusts.initial_replicas or 0))
-
-
 def _fingerprint(node: Node, deployment: Any, settings: Mapping[str, Setting]) -> Any:
     """The node's own, with digests of the options that differ now."""
     units = Units(lambda thing: "", modules.digest, lambda function: function.__globals__)
@@ -128,5 +123,7 @@ def with_carried(node: Node, tuned: Mapping[str, tuple[Any, Any]]) -> Node:
         node: the new code.
         tuned: what was set, by knob: what the code declared then, and what was set.
     """
+    if not tuned:
+        return node
     settings = {name: Setting(*each) for name, each in tuned.items()}
     return with_settings(node, carried(settings, tunable_of(node).values))

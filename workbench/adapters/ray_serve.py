@@ -55,6 +55,14 @@ def autoscaling(deployment: Any) -> Any:
     return deployment._deployment_config.autoscaling_config
 
 
+def fewest(deployment: Any) -> int:
+    """Replicas that are wanted, or the smallest number to begin with when Serve adjusts it."""
+    adjusts = autoscaling(deployment)
+    if adjusts is None:
+        return int(deployment.num_replicas)
+    return int(max(adjusts.min_replicas, adjusts.initial_replicas or 0))
+
+
 def options_of(deployment: Any) -> tuple[dict[str, Any], dict[str, Any]]:
     """Options that belong to the processes, and those that a running deployment takes."""
     replica = deployment._replica_config

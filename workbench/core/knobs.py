@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from workbench.errors import TuneError
 
+from .aligned import aligned
 from .nearest import suggestion
 
 IN_PLACE, NEW_PROCESSES = "in place", "new processes"
@@ -86,13 +87,11 @@ class Tunable:
         name: deployment name.
         values: what is true now, by knob; knobs that it does not have are left out.
         settings: what was set by `tune()`, by knob.
-        autoscaling: whether Serve adjusts the number of replicas.
     """
 
     name: str
     values: Mapping[str, Any]
     settings: Settings = field(default_factory=dict)
-    autoscaling: bool = False
 
 
 @dataclass(frozen=True)
@@ -276,17 +275,11 @@ class Knobs(tuple[Knob, ...]):
 
     def __repr__(self) -> str:
         head = ("deployment", "knob", "value", "declared", "takes", "a change costs")
-        rows = [head, *(_row(each) for each in self)]
-        widths = [max(len(row[column]) for row in rows) for column in range(len(head))]
-        return "\n".join(
-            "  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip()
-            for row in rows
-        )
+        return "\n".join(aligned([head, *(_row(each) for each in self)]))
 
 
 def _row(each: Knob) -> tuple[str, ...]:
-    said: Callable[[Any], str] = lambda value: "-" if value is None else str(value)  # noqa: E731
-    values = (said(each.value), said(each.declared))
+    values = ("-" if value is None else str(value) for value in (each.value, each.declared))
     return (each.deployment, each.name, *values, each.takes, each.cost)
 
 

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
+from .aligned import aligned
+
 
 @dataclass(frozen=True)
 class ReplicaSample:
@@ -112,11 +114,8 @@ def cells(name: str, each: DeploymentSample) -> tuple[str, ...]:
 def sample_text(sample: Sample) -> str:
     """Render a sample as a plain table with one line per deployment."""
     rows = [HEAD, *(cells(name, each) for name, each in sample.deployments.items())]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = ("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)
-    return "\n".join(
-        [f"{sample.app} at {time_of_day(sample.at_s)}", *(f"  {line}" for line in lines)]
-    )
+    lines = [f"  {line}" for line in aligned(rows)]
+    return "\n".join([f"{sample.app} at {time_of_day(sample.at_s)}", *lines])
 
 
 def time_of_day(at_s: float) -> str:

@@ -8,6 +8,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
+from .aligned import aligned
+
 PENDING, SERVED, FAILED = "pending", "served", "failed"
 INTERRUPTED, DELETED = "interrupted", "deleted"
 KEEP = "keep"
@@ -101,7 +103,7 @@ class Revisions(tuple[Revision, ...]):
             )
             for each in reversed(self)
         ]
-        return _aligned(rows) if self else "no revisions"
+        return "\n".join(aligned(rows)) if self else "no revisions"
 
 
 @dataclass(frozen=True)
@@ -214,9 +216,3 @@ def _plain(value: Any) -> str:
 def _changed_parts(old: DeploymentRecord, new: DeploymentRecord) -> tuple[str, ...]:
     names = {**old.fingerprint, **new.fingerprint}
     return tuple(n for n in names if old.fingerprint.get(n) != new.fingerprint.get(n))
-
-
-def _aligned(rows: list[tuple[str, ...]]) -> str:
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    lines = ("  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)) for row in rows)
-    return "\n".join(line.rstrip() for line in lines)

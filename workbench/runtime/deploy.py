@@ -19,6 +19,7 @@ from . import rollout
 from .exchange import Exchange
 from .request import Look, Request, name_of
 from .rollout import Good, Progress, RolloutFailed
+from .threads import in_background
 
 ADVICE = "mend the code and deploy again; app.logs() shows what the replicas wrote"
 
@@ -138,7 +139,7 @@ class Run:
         if wait:
             self._undone_if_it_fails(progress)
         else:
-            rollout.in_background(self._quietly, f"workbench-deploy-{asked.name}")
+            in_background(self._quietly, f"workbench-deploy-{asked.name}")
             self._handed_over.wait()
 
     def _quietly(self) -> None:

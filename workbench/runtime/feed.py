@@ -16,6 +16,8 @@ from workbench.core.revision import Revisions
 from workbench.core.status import AppStatus
 from workbench.errors import WorkbenchError
 
+from .threads import ended, in_background
+
 PERIOD_S = 1.0
 CALM_S = 4.5  # between two questions to Serve while nothing changes
 NO_KNOBS, NO_REVISIONS = Knobs(), Revisions()
@@ -56,8 +58,7 @@ class Beat:
     def __init__(self, call: Callable[[], None], period_s: float, name: str) -> None:
         self._call, self._period_s = call, period_s
         self._woken, self._closed = threading.Event(), False
-        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
-        self._thread.start()
+        self._thread = in_background(self._run, name)
 
     def wake(self) -> None:
         """Call soon, not at the end of the period."""
@@ -70,9 +71,7 @@ class Beat:
 
     def join(self, timeout_s: float) -> bool:
         """Wait for the thread's end; returns whether it ended."""
-        if threading.current_thread() is not self._thread:
-            self._thread.join(timeout_s)
-        return not self._thread.is_alive()
+        return ended(self._thread, timeout_s)
 
     def _run(self) -> None:
         while not self._closed:

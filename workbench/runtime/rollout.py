@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -203,10 +202,3 @@ def _wait(done: Callable[[], bool]) -> None:
     until = time.monotonic() + UNDO_S
     while not done() and time.monotonic() < until:
         time.sleep(POLL_S)
-
-
-def in_background(work: Callable[[], None], name: str) -> threading.Thread:
-    """Run `work` in a daemon thread of that name."""
-    thread = threading.Thread(target=work, name=name, daemon=True)
-    thread.start()
-    return thread

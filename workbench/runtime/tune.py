@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 from workbench.adapters import history, ray_knobs, ray_serve
 from workbench.core import knobs
 from workbench.core.graph import Graph, Node
-from workbench.core.knobs import Change, Knobs, Tuned
+from workbench.core.knobs import Knobs, Tuned
 from workbench.core.nearest import suggestion
 from workbench.core.plan import KEEP, REPLACE
 from workbench.core.status import word
@@ -42,8 +41,10 @@ def tune(
         look = Look(name)  # answered while the history is read
         good = _good(name)
         node = _node(good.graph, name, deployment, asked)
-        change = knobs.checked(asked, ray_knobs.tunable_of(node))
-        graph = _with(good.graph, node, change)
+        here = ray_knobs.tunable_of(node)
+        change = knobs.checked(asked, here)
+        new = ray_knobs.with_settings(node, knobs.with_change(here, change))
+        graph = Graph(tuple(new if n is node else n for n in good.graph.nodes))
         request = Request(look, graph, good.route_prefix, carries=False)
         _check_ours(request, node.name)
         run = Run(request, _note(node, asked), timeout_s, not allow_downtime, began_s, good)
@@ -84,12 +85,6 @@ def _node(graph: Graph, app: str, deployment: str | None, asked: Mapping[str, An
     if deployment not in known:
         raise TuneError(f"{app!r} has no deployment {deployment!r}", suggestion(deployment, known))
     return known[deployment]
-
-
-def _with(graph: Graph, node: Node, change: Change) -> Graph:
-    here = ray_knobs.tunable_of(node)
-    new = ray_knobs.with_settings(node, knobs.with_change(here, change))
-    return replace(graph, nodes=tuple(new if n is node else n for n in graph.nodes))
 
 
 def _check_ours(request: Request, tuned: str) -> None:

@@ -9,6 +9,8 @@ from collections.abc import Callable
 from workbench.core.wishes import APPLIED, APPLYING, PENDING, REFUSED, Report, Topic, Waiting, Wish
 from workbench.errors import WorkbenchError
 
+from .threads import ended, in_background
+
 SETTLE_S = 0.15
 
 
@@ -35,8 +37,7 @@ class Wishes:
         self._waiting, self._fresh = Waiting(), list[Wish]()
         self._applying: Topic | None = None
         self._closed, self._changed = False, threading.Condition()
-        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
-        self._thread.start()
+        self._thread = in_background(self._run, name)
 
     def wish(self, wish: Wish) -> None:
         """Take a wish; returns at once."""
@@ -58,9 +59,7 @@ class Wishes:
 
     def join(self, timeout_s: float) -> bool:
         """Wait for the thread's end; returns whether it ended."""
-        if threading.current_thread() is not self._thread:
-            self._thread.join(timeout_s)
-        return not self._thread.is_alive()
+        return ended(self._thread, timeout_s)
 
     def _run(self) -> None:
         while not self._closed:

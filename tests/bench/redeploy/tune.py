@@ -28,7 +28,7 @@ class Batching:
 
     @api.get("/answer")
     async def answer(self) -> dict:
-        return {"revision": await self.batched(1), "pid": os.getpid()}
+        return {"revision": 0 + await self.batched(1), "pid": os.getpid()}
 """
 SETTLE_S = 0.3
 REPLICAS = 2
@@ -36,7 +36,7 @@ REPLICAS = 2
 
 def knob(bench: Bench) -> None:
     """The batch size, again and again, beside `serve.run` of a class with another one."""
-    cell = Cell(BATCHING.replace('"revision": await', '"revision": 0 + await'), "Batching")
+    cell = Cell(BATCHING, "Batching")
     app = workbench.deploy(cell.run(0), name="knob")
     before, tunes = replicas("knob")["Batching"], []
     with Load(f"{bench.url}/knob/answer") as load:
@@ -64,7 +64,7 @@ def knob(bench: Bench) -> None:
 
 def _raw_ms(bench: Bench) -> float:
     delete_all()
-    cell = Cell(BATCHING.replace('"revision": await', '"revision": 0 + await'), "Batching")
+    cell = Cell(BATCHING, "Batching")
     run_raw(cell.run(0), "raw-knob")
     edit = ("max_batch_size=100,", "max_batch_size=101,")
     with Load(f"{bench.url}/raw-knob/answer") as load:
