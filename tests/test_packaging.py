@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
@@ -58,6 +60,14 @@ def test_the_constraints_pin_every_dependency_within_its_range() -> None:
         pinned = pins[re.sub(r"[-_.]+", "-", name).lower()]
         assert requirement.specifier.contains(pinned), f"{name}=={pinned}"
     assert pins["torch"] == "2.13.0"
+
+
+def test_importing_ray_compiles_no_grammar() -> None:
+    """Every process of a cluster imports Ray: what JupyterLab brings along must not slow that."""
+    code = "import ray, sys; print({'lark', 'rfc3987_syntax'} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    assert done.stdout.strip() == "set()"
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "notebooks").glob("*.ipynb")), ids=lambda p: p.stem)

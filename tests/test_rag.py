@@ -47,7 +47,7 @@ def test_search_with_chroma(
     try:
         folder = tmp_path / "index"
         assert cells["build_index"](folder, corpus, cells["EMBEDDER"], url) == 40
-        search = cells["VectorSearch"].bind(cells["EMBEDDER"], folder, url)
+        search = cells["VectorSearch"].options(num_replicas=1).bind(cells["EMBEDDER"], folder, url)
         app = workbench.deploy(search, name=name)
         text = json.loads(corpus.read_text().splitlines()[7])["text"]
 

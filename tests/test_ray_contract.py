@@ -12,6 +12,7 @@ import pytest
 import ray
 from fastapi import FastAPI
 from ray import serve
+from ray.scripts import scripts
 
 import workbench.replica
 from workbench.adapters import ray_graph, ray_serve
@@ -31,6 +32,14 @@ class Child:
 def test_the_pinned_version_runs() -> None:
     """The facts were measured on this version."""
     assert ray.__version__.startswith("2.60.")
+
+
+def test_a_head_can_leave_the_client_server_out() -> None:
+    """`ray start` asks this function whether a client server can run."""
+    source = inspect.getsource(scripts.start.callback)
+
+    assert "has_ray_client = get_ray_client_dependency_error() is None" in source
+    assert "if has_ray_client and ray_client_server_port is None" in source
 
 
 def test_a_bound_application_gives_its_deployment() -> None:

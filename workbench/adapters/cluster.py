@@ -36,8 +36,8 @@ SETTINGS = {
     "RAY_SERVE_CONTROL_LOOP_INTERVAL_S": "0.05",  # halves what each step of a rollout waits
     "RAY_USAGE_STATS_ENABLED": "0",  # nothing leaves the machine
     "RAY_metrics_report_interval_ms": "1000",  # figures of the last second, not of the last ten
-    "DASHBOARD_METRIC_PORT": "-1",  # these two would listen on every address without the token;
-    "AUTOSCALER_METRIC_PORT": "-1",  # a port that cannot be bound keeps them off
+    "DASHBOARD_METRIC_PORT": "-1",  # it would listen on every address without the token; a port
+    # that cannot be bound keeps it off
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # the coming default; silences its warning
 }
 
@@ -152,7 +152,7 @@ def launch(num_cpus: float | None, num_gpus: float | None, http_port: int) -> He
     if small:
         warnings.warn(f"{small}; {mend}", stacklevel=2)
     secure_token()
-    gcs, dashboard, *agents = processes.free_ports(7)
+    gcs, dashboard, *agents = processes.free_ports(6)
     temp_dir = Path(tempfile.gettempdir()) / f"workbench-{os.getuid()}-{secrets.token_hex(4)}"
     temp_dir.mkdir(mode=0o700)
     head = Head(
@@ -178,7 +178,7 @@ def _ray_start(head: Head, dashboard: int, agents: list[int]) -> None:
     environment.pop("RAY_ADDRESS", None)
     environment["TMPDIR"] = head.temp_dir  # daemons leave sockets there when they are ended
     command = [
-        *(sys.executable, "-m", "ray.scripts.scripts", "start", "--head"),
+        *(sys.executable, "-m", "workbench.adapters.ray_head", "--head"),
         "--node-ip-address=127.0.0.1",
         f"--port={head.address.rpartition(':')[2]}",
         "--dashboard-host=127.0.0.1",
@@ -187,7 +187,7 @@ def _ray_start(head: Head, dashboard: int, agents: list[int]) -> None:
         f"--dashboard-agent-grpc-port={agents[1]}",
         f"--runtime-env-agent-port={agents[2]}",
         f"--metrics-export-port={agents[3]}",
-        f"--ray-client-server-port={agents[4]}",
+        "--no-monitor",  # no cloud adds nodes; it costs two seconds of a core at each start
         "--min-worker-port=0",
         "--max-worker-port=0",
         f"--temp-dir={head.temp_dir}/ray",  # Ray opens its own folder to every user
@@ -198,7 +198,6 @@ def _ray_start(head: Head, dashboard: int, agents: list[int]) -> None:
     if head.num_gpus is not None:
         command.append(f"--num-gpus={head.num_gpus:g}")
     _run(command, environment, head)
-    processes.end_client_server(head.cluster_id)
 
 
 def _run(command: list[str], environment: dict[str, str], head: Head) -> None:

@@ -95,14 +95,6 @@ def end(cluster_id: str) -> None:
     psutil.wait_procs(leftover, timeout=POLITE_S)
 
 
-def end_client_server(cluster_id: str) -> None:
-    """End Ray's client server: `ray start` always starts it, and it listens on every address."""
-    for process in marked(cluster_id):
-        with contextlib.suppress(psutil.Error):
-            if "ray.util.client.server" in process.cmdline():
-                process.kill()
-
-
 def _order(process: psutil.Process) -> int:
     with contextlib.suppress(psutil.Error):
         return {"raylet": 0, "gcs_server": 2}.get(process.name(), 1)
