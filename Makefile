@@ -2,10 +2,11 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+SERVING := $(addprefix tests/test_,$(addsuffix .py,data_path targets deploy redeploy tune metrics_live http))
 export TOKENIZERS_PARALLELISM = false
 export HF_HUB_OFFLINE ?= 1
 
-.PHONY: setup demo test lint bench bench-redeploy lab models clean
+.PHONY: setup demo test test-python-path lint bench bench-redeploy lab models clean
 
 setup: $(STAMP)
 
@@ -27,6 +28,9 @@ lab: models
 
 test: models
 	$(BIN)/python -m pytest
+
+test-python-path: models
+	WORKBENCH_TEST_DATA_PATH=python $(BIN)/python -m pytest $(SERVING)
 
 lint: setup
 	$(BIN)/ruff check .

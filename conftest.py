@@ -31,7 +31,9 @@ def pytest_collection_finish(session: pytest.Session) -> None:
         import workbench
         from workbench.adapters.processes import free_ports
 
-        workbench.start(num_cpus=16, num_gpus=2, http_port=free_ports(1)[0])
+        path = os.environ.get("WORKBENCH_TEST_DATA_PATH", "auto")
+        port = free_ports(1)[0]
+        workbench.start(num_cpus=16, num_gpus=2, http_port=port, data_path=path)
 
 
 def _needs_cluster(item: pytest.Item) -> bool:

@@ -88,7 +88,7 @@ def test_a_taken_port_is_refused_with_its_owner(
     monkeypatch.setenv("WORKBENCH_HOME", str(tmp_path))
 
     with pytest.raises(workbench.ClusterError, match=f"http_port={port} is taken by pid"):
-        ray_cluster.launch(1, 0, port)
+        ray_cluster.launch(1, 0, port, "python")
 
 
 def test_a_dead_cluster_is_cleared_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -23,6 +23,7 @@ def start(
     num_cpus: float | None = None,
     http_port: int = 8000,
     address: str | None = None,
+    data_path: str = "auto",
 ) -> Cluster:
     """Start a Ray cluster on this machine, or attach to the one that runs.
 
@@ -34,17 +35,17 @@ def start(
         num_cpus: logical CPUs; the machine's cores when None.
         http_port: port of the ingresses on 127.0.0.1.
         address: attach to the Ray cluster there instead.
+        data_path: how requests reach the replicas: "fast" by HAProxy at their own ports, "python"
+            by Serve's own proxy; "auto" is fast where HAProxy is (Ray Serve brings it on Linux).
 
     Returns:
         The cluster.
 
     Raises:
-        ClusterError: a port is taken, versions differ, nothing answers at `address`, or a running
-            cluster has other resources than were asked for.
+        ClusterError: a port is taken, versions differ, nothing answers at `address`, there is no
+            HAProxy, or a running cluster is another than was asked for.
     """
-    return _cluster.start(
-        num_gpus=num_gpus, num_cpus=num_cpus, http_port=http_port, address=address
-    )
+    return _cluster.start(num_gpus, num_cpus, http_port, address, data_path)
 
 
 def stop() -> None:

@@ -24,12 +24,18 @@ console = Console()
 Gpus = Annotated[float | None, typer.Option(help="GPUs; found by Ray when left out.")]
 Cpus = Annotated[float | None, typer.Option(help="Logical CPUs; the cores when left out.")]
 Port = Annotated[int, typer.Option(help="Port of the ingresses on 127.0.0.1.")]
+DataPath = Annotated[str, typer.Option(help="How requests reach replicas: auto, fast or python.")]
 
 
 @app.command()
-def up(num_gpus: Gpus = None, num_cpus: Cpus = None, http_port: Port = 8000) -> None:
+def up(
+    num_gpus: Gpus = None,
+    num_cpus: Cpus = None,
+    http_port: Port = 8000,
+    data_path: DataPath = "auto",
+) -> None:
     """Start the cluster, or say that it runs."""
-    console.print(str(cluster.start(num_gpus=num_gpus, num_cpus=num_cpus, http_port=http_port)))
+    console.print(str(cluster.start(num_gpus, num_cpus, http_port, data_path=data_path)))
 
 
 @app.command()

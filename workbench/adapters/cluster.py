@@ -23,7 +23,7 @@ from workbench.core.capacity import Room
 from workbench.core.cluster import ClusterFacts
 from workbench.errors import ClusterError
 
-from . import processes, ray_serve, state
+from . import haproxy, processes, ray_serve, state
 
 FILE = "cluster.json"
 START_TIMEOUT_S = 90
@@ -39,6 +39,15 @@ SETTINGS = {
     "DASHBOARD_METRIC_PORT": "-1",  # it would listen on every address without the token; a port
     # that cannot be bound keeps it off
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # the coming default; silences its warning
+}
+# What the fast data path adds.
+FAST_SETTINGS = {
+    "RAY_SERVE_ENABLE_HA_PROXY": "1",  # requests go to replicas' own ports, past Serve's proxy
+    "RAY_SERVE_USE_GRPC_BY_DEFAULT": "1",  # calls of deployments go past Ray's object store
+    "RAY_SERVE_REPLICA_GRPC_MAX_MESSAGE_LENGTH": str(2**31 - 1),  # images and tensors above 4 MiB
+    "RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S": "1",  # else a replaced replica stays for 30
+    "RAY_SERVE_HAPROXY_HARD_STOP_AFTER_S": "900",  # streams outlive a change of replicas that long
+    "RAY_SERVE_HAPROXY_METRICS_ENABLED": "0",  # Python would parse a line at each request
 }
 
 
@@ -56,6 +65,7 @@ class Head:
         python_version: version that it was started with.
         num_cpus: CPUs asked for, or None.
         num_gpus: GPUs asked for, or None.
+        data_path: "fast" or "python".
         daemons: process ids of the control store and the raylet.
     """
 
@@ -68,6 +78,7 @@ class Head:
     python_version: str
     num_cpus: float | None
     num_gpus: float | None
+    data_path: str = "python"
     daemons: tuple[int, ...] = ()
 
 
@@ -136,8 +147,17 @@ def shared_memory() -> tuple[int, str, str]:
     return free, problem, "mount -o remount,size=4G /dev/shm (docker: --shm-size=4g)"
 
 
-def launch(num_cpus: float | None, num_gpus: float | None, http_port: int) -> Head:
+def launch(num_cpus: float | None, num_gpus: float | None, http_port: int, data_path: str) -> Head:
     """Start the daemons of a new cluster on loopback.
+
+    Args:
+        num_cpus: logical CPUs; the machine's cores when None.
+        num_gpus: GPUs; found by Ray when None.
+        http_port: port of the ingresses.
+        data_path: "fast" or "python".
+
+    Returns:
+        The cluster.
 
     Raises:
         ClusterError: the port is taken, or Ray's daemons did not come up.
@@ -165,6 +185,7 @@ def launch(num_cpus: float | None, num_gpus: float | None, http_port: int) -> He
         python_version=versions()[1],
         num_cpus=num_cpus,
         num_gpus=num_gpus,
+        data_path=data_path,
     )
     _ray_start(head, dashboard, agents)
     daemons = tuple(each.pid for each in processes.daemons(head.cluster_id))
@@ -175,6 +196,10 @@ def launch(num_cpus: float | None, num_gpus: float | None, http_port: int) -> He
 
 def _ray_start(head: Head, dashboard: int, agents: list[int]) -> None:
     environment = {**os.environ, **SETTINGS, processes.MARK: head.cluster_id}
+    if head.data_path == "fast":
+        stats, metrics = processes.free_ports(2)
+        folder = Path(head.temp_dir) / "h"  # one letter: paths of sockets must be short
+        environment |= FAST_SETTINGS | haproxy.settings(folder, (stats, metrics))
     environment.pop("RAY_ADDRESS", None)
     environment["TMPDIR"] = head.temp_dir  # daemons leave sockets there when they are ended
     command = [
@@ -263,7 +288,7 @@ def address() -> str:
     return str(ray.get_runtime_context().gcs_address)
 
 
-def facts(http_url: str, dashboard: str) -> ClusterFacts:
+def facts(http_url: str, dashboard: str, data_path: str) -> ClusterFacts:
     """Facts of the cluster that this process is connected to."""
     resources, nodes = ray.cluster_resources(), [n for n in ray.nodes() if n["Alive"]]
     booked = resources.get("GPU", 0.0)
@@ -276,6 +301,7 @@ def facts(http_url: str, dashboard: str) -> ClusterFacts:
         simulated_gpus=len(nodes) == 1 and booked > physical_gpus(),
         nodes=len(nodes),
         ray_version=ray.__version__,
+        data_path=data_path,
     )
 
 

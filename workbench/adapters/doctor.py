@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from workbench.core.models import MODELS
 
-from . import cluster, models, processes, state
+from . import cluster, haproxy, models, processes, state
 
 DISK_WANTED_BYTES = 5 * 2**30
 
@@ -39,6 +39,7 @@ def checks(http_port: int = 8000) -> list[Check]:
         _shared_memory(),
         _disk(),
         _port(http_port),
+        _data_path(),
         _token(),
         _leftovers(),
         _gpus(),
@@ -84,9 +85,16 @@ def _port(http_port: int) -> Check:
     taken = processes.listener(port)
     if not taken:
         return Check("ingress port", True, f"{port} is free")
-    ours = content is not None and "ProxyActor" in taken
+    ours = content is not None and processes.listens(port, content["cluster_id"])
     mend = "" if ours else "end that process, or workbench up --http-port PORT"
     return Check("ingress port", ours, f"{port}: {taken}", mend)
+
+
+def _data_path() -> Check:
+    content, problem = state.read(cluster.FILE), haproxy.problem(tempfile.gettempdir())
+    if content is not None:
+        return Check("data path", True, f"{cluster.Head(**content).data_path}, of this cluster")
+    return Check("data path", True, f"python: {problem}" if problem else "fast, by HAProxy")
 
 
 def _token() -> Check:

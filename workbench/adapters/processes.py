@@ -115,6 +115,15 @@ def listener(port: int) -> str:
     return ""
 
 
+def listens(port: int, cluster_id: str) -> bool:
+    """Whether a process of that cluster listens on a TCP port."""
+    pids = {process.pid for process in marked(cluster_id)}
+    return any(
+        each.status == psutil.CONN_LISTEN and each.laddr.port == port and each.pid in pids
+        for each in psutil.net_connections("tcp")
+    )
+
+
 def _named(pid: int | None) -> str:
     if pid is None:
         return "a process of another user"

@@ -193,6 +193,8 @@ class _Code:
     ) -> None:
         if hasattr(app, "router"):
             apps.drop_stale(app, target)
+        for _, route in apps.walk(target if app is None and targets.is_asgi(target) else app):
+            targets.resolve_annotations(route.endpoint)
         self._target, self._app, self._args, self._kwargs = target, app, args, kwargs
         self._children = children
         self._home = _home(target)

@@ -38,6 +38,12 @@ def failure_text(app: str, deployment: str, request_id: str) -> str:
     return next((text for text in texts if text), "")
 
 
+def requests(app: str, deployment: str) -> list[tuple[float, str, str, int, float]]:
+    """Requests that the replicas of an ingress answered; see `Figures.recent`."""
+    answers = ask_all(app, deployment, "workbench_requests")
+    return [tuple(each) for answer in answers for each in answer]
+
+
 def _off_the_loop(wait: Callable[[], Any]) -> Any:
     """Serve refuses to wait in a thread whose event loop runs, as a cell's does."""
     with ThreadPoolExecutor(max_workers=1) as helper:

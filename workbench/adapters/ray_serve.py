@@ -157,6 +157,7 @@ from . import cells  # noqa: E402
 
 SHUTDOWN_WAIT_LOOP_S = 0.05  # Ray's 2 s would be slept through by every replica that is replaced
 SHUTDOWN_TIMEOUT_S = 20.0  # Ray's default
+SHORTEST_INGRESS_SHUTDOWN_S = 6.0  # on the fast path Serve raises what is less, and a mark with it
 cloudpickle.register_pickle_by_value(workbench.replica)
 
 
@@ -217,16 +218,22 @@ def application_of(
     return built[graph.ingress.name]
 
 
-def stamp_of(node: Node, revision: int) -> float:
+def stamp_of(node: Node, revision: int, ingress: bool) -> float:
     """The shutdown timeout in seconds that marks the options of a revision."""
     wanted_s = node.options.get("graceful_shutdown_timeout_s", SHUTDOWN_TIMEOUT_S)
-    return float(round(wanted_s + revision * 1e-6, 6))
+    shortest_s = SHORTEST_INGRESS_SHUTDOWN_S if ingress else 0.0
+    return float(round(max(wanted_s, shortest_s) + revision * 1e-6, 6))
 
 
 def _hosted(node: Node, surge: bool, stamp: float, version: str) -> Any:
     ours: dict[str, Any] = {"max_surge_percent": 100 if surge else 0} if node.surges else {}
     if "graceful_shutdown_wait_loop_s" not in chosen(node.deployment):
-        ours["graceful_shutdown_wait_loop_s"] = SHUTDOWN_WAIT_LOOP_S
+        # An ingress on the fast path counts its queue itself, and is told of a new limit only
+        # when an option like this one differs too: it does, by nanoseconds.
+        queued = node.deployment.max_queued_requests
+        ours["graceful_shutdown_wait_loop_s"] = SHUTDOWN_WAIT_LOOP_S + queued * 1e-9
+    if "logging_config" not in chosen(node.deployment):
+        ours["logging_config"] = {"enable_access_log": False}  # the replica remembers its requests
     ours |= {"graceful_shutdown_timeout_s": stamp, "user_config": None}
     cls = _stub(node.kind, node.callable_name, node.multiplexes)
     return _pin(node.deployment, version, func_or_class=cls, name=node.name, **ours)

@@ -18,6 +18,8 @@ class ClusterFacts:
         simulated_gpus: the GPUs are logical ones for booking; the machine has fewer.
         nodes: machines that are alive.
         ray_version: version of Ray that this kernel uses.
+        data_path: how requests reach the replicas: "fast" by HAProxy, "python" by Serve's own
+            proxy, "" on a cluster that others started.
     """
 
     address: str
@@ -28,6 +30,7 @@ class ClusterFacts:
     simulated_gpus: bool
     nodes: int
     ray_version: str
+    data_path: str = ""
 
     @property
     def gpu_text(self) -> str:
@@ -37,11 +40,16 @@ class ClusterFacts:
         plural = "" if self.num_gpus == 1 else "s"
         return f"{self.num_gpus:g} GPU{plural}" + (" (simulated)" if self.simulated_gpus else "")
 
+    @property
+    def path_text(self) -> str:
+        """The data path as shown behind the address: " (fast data path)", or ""."""
+        return f" ({self.data_path} data path)" if self.data_path else ""
+
     def __str__(self) -> str:
         nodes = f"{self.nodes} node" + ("" if self.nodes == 1 else "s")
         return (
             f"Ray {self.ray_version} · {nodes} · {self.num_cpus:g} CPUs · {self.gpu_text} · "
-            f"{self.http_url}"
+            f"{self.http_url}{self.path_text}"
         )
 
     __repr__ = __str__

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import inspect
-from typing import Any
+import sys
+from typing import Any, get_args
 
 from workbench.errors import PlanError
 
@@ -40,12 +41,39 @@ def resolve_annotations(target: Any) -> None:
     """Turn annotations that are text (`from __future__ import annotations`) into types.
 
     They are made from names of the module where the code stands, which a replica does not have.
+
+    Args:
+        target: a function with what it depends on by FastAPI's `Depends`, or a class.
     """
-    functions = vars(target).values() if inspect.isclass(target) else [target]
+    functions = list(vars(target).values()) if inspect.isclass(target) else [target]
     for function in functions:
         if inspect.isfunction(function):
-            with contextlib.suppress(NameError):  # a name that only type checkers know
-                function.__annotations__ = inspect.get_annotations(function, eval_str=True)
+            _resolve(function)
+            for parameter in inspect.signature(function).parameters.values():
+                marks = (parameter.default, *get_args(parameter.annotation)[1:])
+                for mark in marks:
+                    resolve_annotations(getattr(mark, "dependency", None))
+
+
+def _resolve(function: Any) -> None:
+    home = {**function.__globals__, **vars(sys.modules.get(function.__module__, sys))}
+    for name, annotation in function.__annotations__.items():
+        function.__annotations__[name] = _type(annotation, home)
+    shown = getattr(function, "__signature__", None)  # Serve leaves one on routes of a class
+    if isinstance(shown, inspect.Signature):
+        parameters = [
+            each.replace(annotation=_type(each.annotation, home))
+            for each in shown.parameters.values()
+        ]
+        answer = _type(shown.return_annotation, home)
+        function.__signature__ = shown.replace(parameters=parameters, return_annotation=answer)
+
+
+def _type(annotation: Any, home: dict[str, Any]) -> Any:
+    if isinstance(annotation, str):
+        with contextlib.suppress(Exception):  # a name that only type checkers know
+            return eval(annotation, home)
+    return annotation
 
 
 def check_deployable(target: Any) -> None:

@@ -222,7 +222,7 @@ def walk(app: Any) -> list[tuple[Any, Any]]:
     pending = [getattr(app, "router", app)]
     while pending:
         router = pending.pop()
-        for route in list(router.routes):
+        for route in list(getattr(router, "routes", ())):
             if isinstance(route, APIRoute | APIWebSocketRoute):
                 found.append((router, route))
             elif hasattr(route, "original_router"):

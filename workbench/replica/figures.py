@@ -10,13 +10,15 @@ import itertools
 import threading
 import time
 import weakref
-from collections.abc import Awaitable, Callable
+from collections import deque
+from collections.abc import Awaitable, Callable, Mapping
 from math import floor, log
 from typing import Any, TypeVar
 
 GROWTH = 1.05
 PER_LOG = 1 / log(GROWTH)
 SHORTEST_S = 1e-6
+REMEMBERED = 1000
 SERVES_OWN = frozenset(  # what Serve itself calls, every few seconds
     {
         "check_health",
@@ -39,9 +41,15 @@ def middle_ms(bucket: int) -> float:
 
 
 class Figures:
-    """Counts what happens in one replica. Any thread may call it."""
+    """Counts what happens in one replica. Any thread may call it.
+
+    Attributes:
+        recent: the newest requests over HTTP: when they ended in seconds since the epoch, verb,
+            path, status, and seconds that they took.
+    """
 
     def __init__(self) -> None:
+        self.recent: deque[tuple[float, str, str, int, float]] = deque(maxlen=REMEMBERED)
         self._lock = threading.Lock()
         self._requests = self._errors = self._ongoing = 0
         self._latency: dict[int, int] = {}
@@ -53,11 +61,15 @@ class Figures:
         """A request begins; it ends with the `with` block, or with its complete response."""
         return Counted(self)
 
+    def http(self, scope: Mapping[str, Any]) -> Counted:
+        """A request over HTTP begins, given its ASGI scope; it is remembered."""
+        return Counted(self, (scope["method"], scope["path"]))
+
     def counting(self, method: str) -> Callable[[], Counted | Uncounted]:
         """What begins each call of a method: `request`, or nothing for what Serve itself calls."""
         return Uncounted if method in SERVES_OWN else self.request
 
-    def connection(self) -> Connection:
+    def connection(self, scope: Mapping[str, Any] | None = None) -> Connection:
         """A websocket is open during the `with` block: ongoing, and nothing else."""
         return Connection(self)
 
@@ -176,10 +188,11 @@ class Counted:
     What is cancelled has ended without an error.
     """
 
-    __slots__ = ("_began_s", "_failed", "_figures", "_open")
+    __slots__ = ("_asked", "_began_s", "_failed", "_figures", "_open", "_status")
 
-    def __init__(self, figures: Figures) -> None:
+    def __init__(self, figures: Figures, asked: tuple[str, str] | None = None) -> None:
         self._figures, self._failed, self._open = figures, False, True
+        self._asked, self._status = asked, 0
         figures._began()
         self._began_s = time.perf_counter()
 
@@ -205,7 +218,8 @@ class Counted:
         def watch(message: Any) -> Awaitable[None]:
             kind = message["type"]
             if kind == "http.response.start":
-                self._failed = message["status"] >= 500
+                self._status = message["status"]
+                self._failed = self._status >= 500
             elif kind == "http.response.body" and self._open and not message.get("more_body"):
                 self._end(self._failed)
             return send(message)
@@ -214,4 +228,7 @@ class Counted:
 
     def _end(self, failed: bool) -> None:
         self._open = False
-        self._figures._ended(time.perf_counter() - self._began_s, failed)
+        seconds = time.perf_counter() - self._began_s
+        self._figures._ended(seconds, failed)
+        if self._asked is not None:
+            self._figures.recent.append((time.time(), *self._asked, self._status, seconds))

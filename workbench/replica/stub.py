@@ -46,6 +46,10 @@ class Stub:
         """The traceback of the request with that id, or ""; for the notebook."""
         return str(self._workbench_host.failures.text(request_id))
 
+    async def workbench_requests(self) -> list[tuple[float, str, str, int, float]]:
+        """The newest requests that this replica answered over HTTP; for the notebook."""
+        return list(self._workbench_host.figures.recent)
+
 
 class CallableStub(Stub):
     """A stub whose `__call__` is the user's own: Serve's semantics over HTTP and by handle."""

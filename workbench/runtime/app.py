@@ -21,7 +21,7 @@ from workbench.core.status import AppStatus, DeploymentStatus, word
 from workbench.errors import PlanError
 from workbench.replica.host import CALL
 
-from . import deploy, figures, rollout, tune
+from . import deploy, figures, logs, rollout, tune
 from .cluster import Cluster, check_there
 
 
@@ -168,35 +168,36 @@ class App:
         return status_of(self.name, self._details(), self._history, self._cluster)
 
     def logs(
-        self, deployment: str | None = None, tail: int = 100, follow: bool = False
-    ) -> Logs | Iterator[str]:
+        self,
+        deployment: str | None = None,
+        tail: int = 100,
+        follow: bool = False,
+        access: bool = False,
+    ) -> logs.Logs | Iterator[str]:
         """What the replicas wrote: Serve's log, print() and stderr.
 
         Args:
             deployment: one deployment, or all.
             tail: newest lines per replica and file.
             follow: keep on yielding lines as they come, from the first replica.
+            access: instead, the newest requests that the ingress answered: when, verb, path,
+                status and milliseconds. Each replica remembers its last thousand.
 
         Returns:
             The lines, or an iterator when `follow`.
 
         Raises:
-            PlanError: there is no such deployment.
+            PlanError: there is no such deployment, or `access` with a deployment or `follow`.
         """
         known = self._details()["deployments"]
+        if access:
+            return logs.requests(self.name, known, deployment, tail, follow)
         if deployment is not None and deployment not in known:
             raise PlanError(
                 f"{self.name!r} has no deployment {deployment!r}", suggestion(deployment, known)
             )
         names = [deployment] if deployment is not None else list(reversed(known))
-        replicas = [(n, r) for n in names for r in known[n]["replicas"] if r.get("actor_id")]
-        if follow:
-            return (line for n, r in replicas[:1] for line in _replica_lines(r, tail, True))
-        return Logs(
-            f"{name} | {cells.resolve(line)}"
-            for name, replica in replicas
-            for line in _replica_lines(replica, tail, False)
-        )
+        return logs.written([(n, r) for n in names for r in known[n]["replicas"]], tail, follow)
 
     def tune(
         self,
@@ -328,13 +329,6 @@ class App:
         return cells.resolve(ray_handles.failure_text(self.name, deployments[-1], request_id))
 
 
-class Logs(tuple[str, ...]):
-    """Lines of replica output; shows itself as text."""
-
-    def __repr__(self) -> str:
-        return "\n".join(self)
-
-
 def status_of(name: str, details: dict[str, Any], history: History, cluster: Cluster) -> AppStatus:
     """Turn Serve's details of one application into a status."""
     serving = history.serving(name)
@@ -376,11 +370,3 @@ def _deployment_status(
         revision=number,
         waiting_for=waiting_for(need, room) if unplaced and room is not None else "",
     )
-
-
-def _replica_lines(replica: dict[str, Any], tail: int, follow: bool) -> Iterator[str]:
-    if follow:
-        yield from ray_cluster.log_lines(tail, True, actor_id=replica["actor_id"], suffix="err")
-        return
-    for suffix in ("out", "err"):
-        yield from ray_cluster.log_lines(tail, False, actor_id=replica["actor_id"], suffix=suffix)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import tempfile
 from dataclasses import dataclass
 
 from workbench.adapters import cluster as ray_cluster
-from workbench.adapters import ray_serve, state
+from workbench.adapters import haproxy, ray_serve, state
 from workbench.adapters.address import reachable
 from workbench.adapters.ray_store import CodeStore
 from workbench.core.cluster import ClusterFacts
@@ -51,22 +52,25 @@ def start(
     num_cpus: float | None = None,
     http_port: int = 8000,
     address: str | None = None,
+    data_path: str = "auto",
 ) -> Cluster:
     """Start a cluster or attach to the one that runs; see `workbench.start`."""
     _check(num_gpus, num_cpus, http_port)
+    path = _path(data_path)
     if address is not None:
         return _attach_to(address, http_port)
     if ray_cluster.attached():
         here = _here()
-        _compare(here.facts, num_gpus, num_cpus)
+        _compare(here.facts, num_gpus, num_cpus, data_path)
         return here
     with state.lock("cluster"):
-        head = ray_cluster.known_head() or ray_cluster.launch(num_cpus, num_gpus, http_port)
+        head = ray_cluster.known_head()
+        head = head or ray_cluster.launch(num_cpus, num_gpus, http_port, path)
         _compare_versions(head)
         ray_cluster.attach(head.address, head.http_port)
     CodeStore()  # comes up while the user goes on
     here = _here()
-    _compare(here.facts, num_gpus, num_cpus)
+    _compare(here.facts, num_gpus, num_cpus, data_path)
     return here
 
 
@@ -124,8 +128,8 @@ def stop() -> None:
 def _here() -> Cluster:
     head = ray_cluster.known_head()
     port = ray_serve.http_port()
-    dashboard = head.dashboard if head is not None else ""
-    found = Cluster(ray_cluster.facts(f"http://127.0.0.1:{port}", dashboard))
+    dashboard, path = (head.dashboard, head.data_path) if head is not None else ("", "")
+    found = Cluster(ray_cluster.facts(f"http://127.0.0.1:{port}", dashboard, path))
     _seen[found.facts.address] = found
     return found
 
@@ -148,7 +152,24 @@ def _check(num_gpus: float | None, num_cpus: float | None, http_port: int) -> No
         raise ClusterError(f"http_port={http_port!r} is no TCP port", "such as 8000")
 
 
-def _compare(facts: ClusterFacts, num_gpus: float | None, num_cpus: float | None) -> None:
+def _path(data_path: str) -> str:
+    """The data path that a new cluster gets."""
+    if data_path not in ("auto", "fast", "python"):
+        raise ClusterError(f"data_path={data_path!r} is none", 'choose "auto", "fast" or "python"')
+    problem = haproxy.problem(tempfile.gettempdir())
+    if data_path == "fast" and problem:
+        raise ClusterError(f"the fast data path cannot run: {problem}", 'data_path="python"')
+    return "python" if problem or data_path == "python" else "fast"
+
+
+def _compare(
+    facts: ClusterFacts, num_gpus: float | None, num_cpus: float | None, data_path: str
+) -> None:
+    if data_path != "auto" and data_path != facts.data_path:
+        raise ClusterError(
+            f"the cluster that runs has data_path={facts.data_path!r}, {data_path!r} was asked for",
+            "leave it out to use that one, or stop it first: workbench.stop()",
+        )
     asked = (("num_gpus", num_gpus, facts.num_gpus), ("num_cpus", num_cpus, facts.num_cpus))
     for name, wanted, there in asked:
         if wanted is not None and wanted != there:

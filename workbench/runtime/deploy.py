@@ -176,7 +176,7 @@ class Run:
         changes = action.options or action.exchanges
         if not changes and self._good is not None and node.name in self._good.stamps:
             return self._good.stamps[node.name]
-        return ray_serve.stamp_of(node, self.number)
+        return ray_serve.stamp_of(node, self.number, node.name == self._request.graph.ingress.name)
 
     def _undone_if_it_fails(self, progress: Progress) -> None:
         asked = self._request

@@ -42,9 +42,12 @@ def cluster_table(facts: ClusterFacts) -> str:
         f"{facts.num_cpus:g}",
         facts.gpu_text,
         link(facts.http_url, facts.http_url),
+        facts.data_path,
         dashboard,
     ]
-    return table("Cluster", ["version", "nodes", "CPUs", "GPUs", "ingress", "dashboard"], [row])
+    return table(
+        "Cluster", ["version", "nodes", "CPUs", "GPUs", "ingress", "data path", "dashboard"], [row]
+    )
 
 
 def status_table(status: AppStatus) -> str:

@@ -1,0 +1,118 @@
+"""The same services by workbench and by its peers: requests per second and latencies.
+
+    python -m tests.bench.peers [--quick] [echo hops embed generate]
+
+Prints a table, and a JSON line per figure to stdout; all of them go to artefacts/peers.json too.
+Needs wrk. The exit status is 1 when a ratio misses its limit.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import statistics
+import sys
+from pathlib import Path
+from typing import Any
+
+from . import peers
+from .load import Measured, wrk
+
+TEXT = "Ray Serve answers requests, and a notebook changes the service while it runs."
+LONG = "The capital of France is a city that many people visit each year because it has " * 2
+ALL = (peers.UVICORN, peers.RAW, peers.PYTHON, peers.FAST, peers.LITSERVE, peers.BENTOML)
+# Workload: text, connections, peers, and limits as (peer, peer, least ratio of requests/s).
+WORKLOADS: dict[str, Any] = {
+    "echo": (TEXT, 16, ALL, [("workbench", "Ray Serve", 7), ("workbench", "uvicorn", 0.33)]),
+    "hops": (TEXT, 16, (peers.RAW, peers.PYTHON, peers.FAST), [("workbench", "Ray Serve", 3)]),
+    "embed": (
+        TEXT,
+        16,
+        (peers.UVICORN, peers.FAST, peers.LITSERVE, peers.BENTOML),
+        [("workbench", "LitServe", 1), ("workbench", "BentoML", 1)],
+    ),
+    "generate": (
+        LONG,
+        16,
+        (peers.UVICORN, peers.FAST, peers.LITSERVE, peers.BENTOML),
+        [("workbench", "LitServe", 1), ("workbench", "BentoML", 1)],
+    ),
+}
+
+
+def main() -> int:
+    """Measure; returns the exit status."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("workloads", nargs="*", metavar="WORKLOAD", help=", ".join(WORKLOADS))
+    parser.add_argument("--quick", action="store_true", help="one short round")
+    arguments = parser.parse_args()
+    found: list[dict[str, Any]] = []
+    ok = True
+    for name in arguments.workloads or WORKLOADS:
+        ok &= _workload(name, arguments.quick, found)
+    out = Path("artefacts")
+    out.mkdir(exist_ok=True)
+    machine = {
+        "cores": os.cpu_count(),
+        "machine": platform.machine(),
+        "python": platform.python_version(),
+    }
+    (out / "peers.json").write_text(json.dumps({"machine": machine, "figures": found}, indent=1))
+    return 0 if ok else 1
+
+
+def _workload(name: str, quick: bool, found: list[dict[str, Any]]) -> bool:
+    text, connections, all_peers, limits = WORKLOADS[name]
+    seconds, rounds = (3, 1) if quick else (8, 3)
+    rps: dict[str, float] = {}
+    print(f"{name}: {connections} connections", file=sys.stderr)
+    for peer in all_peers:
+        with peers.serving(peer, name) as url:
+            wrk(url, {"text": text}, connections, seconds / 2)  # warm
+            runs = [wrk(url, {"text": text}, connections, seconds) for _ in range(rounds)]
+            single = wrk(url, {"text": text}, 1, seconds)
+        rps[peer.name] = statistics.median(run.rps for run in runs)
+        found.append(_figure(name, peer.name, runs, single))
+        print(json.dumps(found[-1]), flush=True)
+        row = found[-1]
+        print(
+            f"  {peer.name:24} {row['rps']:9.1f}/s  p50 {row['p50_ms']:8.2f} ms  "
+            f"p99 {row['p99_ms']:8.2f} ms  alone p50 {row['single_p50_ms']:7.2f} ms  "
+            f"failed {row['failed']}",
+            file=sys.stderr,
+        )
+    kept = [_ratio(name, rps, *limit, found) for limit in limits]
+    return all(kept)
+
+
+def _figure(name: str, peer: str, runs: list[Measured], single: Measured) -> dict[str, Any]:
+    rps = [run.rps for run in runs]
+    return {
+        "workload": name,
+        "peer": peer,
+        "rps": round(statistics.median(rps), 2),
+        "spread": [round(min(rps), 2), round(max(rps), 2)],
+        "p50_ms": round(statistics.median(run.p50_ms for run in runs), 3),
+        "p99_ms": round(statistics.median(run.p99_ms for run in runs), 3),
+        "single_p50_ms": round(single.p50_ms, 3),
+        "failed": sum(run.failed for run in runs) + single.failed,
+    }
+
+
+def _ratio(
+    name: str, rps: dict[str, float], ours: str, theirs: str, least: float, found: list[Any]
+) -> bool:
+    ratio = rps[ours] / rps[theirs]
+    found.append(
+        {"workload": name, "ratio": f"{ours} / {theirs}", "value": round(ratio, 3), "limit": least}
+    )
+    print(json.dumps(found[-1]), flush=True)
+    said = "ok" if ratio >= least else "MISSED"
+    print(f"  {ours} / {theirs}: {ratio:.2f} (wanted >= {least}) {said}", file=sys.stderr)
+    return ratio >= least
+
+
+if __name__ == "__main__":
+    sys.exit(main())

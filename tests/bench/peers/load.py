@@ -1,0 +1,58 @@
+"""Load on a service by wrk, which Debian has; every peer gets the same."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+REQUEST = """
+wrk.method = "POST"
+wrk.body = {body}
+wrk.headers["Content-Type"] = "application/json"
+done = function(summary, latency, requests)
+  local bad = summary.errors.status + summary.errors.connect + summary.errors.read
+  local form = '{{"requests": %d, "seconds": %f, "failed": %d, "p50_ms": %f, "p99_ms": %f}}'
+  io.stderr:write(string.format(form,
+    summary.requests, summary.duration / 1e6, bad + summary.errors.timeout,
+    latency:percentile(50) / 1e3, latency:percentile(99) / 1e3))
+end
+"""
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What one run of wrk found.
+
+    Attributes:
+        rps: requests per second.
+        p50_ms: median latency in milliseconds.
+        p99_ms: 99th percentile in milliseconds.
+        failed: requests that failed.
+    """
+
+    rps: float
+    p50_ms: float
+    p99_ms: float
+    failed: int
+
+
+def wrk(url: str, body: dict[str, str], connections: int, seconds: float) -> Measured:
+    """Keep `connections` busy with one request after the other."""
+    with tempfile.TemporaryDirectory() as folder:
+        script = Path(folder) / "request.lua"
+        script.write_text(REQUEST.format(body=json.dumps(json.dumps(body))))
+        command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds:g}s", "--timeout", "60s"]
+        done = subprocess.run(
+            [*command, "-s", str(script), url], capture_output=True, text=True, check=True
+        )
+    found = json.loads(re.search(r"\{.*\}", done.stderr)[0])
+    return Measured(
+        rps=found["requests"] / found["seconds"],
+        p50_ms=found["p50_ms"],
+        p99_ms=found["p99_ms"],
+        failed=found["failed"],
+    )

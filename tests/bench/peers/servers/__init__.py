@@ -1,0 +1,1 @@
+"""One program per peer: `python SERVER.py WORKLOAD PORT` serves until it is ended."""

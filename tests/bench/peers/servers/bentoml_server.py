@@ -1,0 +1,31 @@
+"""BentoML, with batches of the same size; run by `bentoml serve`."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import bentoml
+from work import BATCH, WORK
+
+WORKLOAD = os.environ["BENCH_WORKLOAD"]
+
+
+@bentoml.service(workers=1, traffic={"timeout": 300})
+class Service:
+    """One workload."""
+
+    def __init__(self) -> None:
+        self.work = WORK[WORKLOAD]()
+
+    if WORKLOAD == "echo":
+
+        @bentoml.api
+        async def predict(self, text: str) -> Any:
+            return self.work([text])[0]
+
+    else:
+
+        @bentoml.api(batchable=True, max_batch_size=BATCH, max_latency_ms=60_000)
+        def predict(self, text: list[str]) -> list[Any]:
+            return self.work(text)

@@ -1,0 +1,72 @@
+"""What every peer serves: the same functions of the same models."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+BATCH = 8
+BATCH_WAIT_S = 0.01
+NEW_TOKENS = 24
+
+
+class Echo:
+    """Give the texts back."""
+
+    def __call__(self, texts: list[str]) -> list[Any]:
+        return list(texts)
+
+
+class Embed:
+    """Mean-pooled, normalised MiniLM embeddings: n texts -> n lists of 384 floats."""
+
+    def __init__(self) -> None:
+        import torch
+        from transformers import AutoModel, AutoTokenizer
+
+        path = os.environ["BENCH_EMBEDDER"]
+        torch.set_num_threads(os.cpu_count() or 1)
+        self.tokenizer = AutoTokenizer.from_pretrained(path)
+        self.model = AutoModel.from_pretrained(path).eval()
+
+    def __call__(self, texts: list[str]) -> list[Any]:
+        import torch
+
+        with torch.inference_mode():
+            encoded = self.tokenizer(texts, padding=True, truncation=True, return_tensors="pt")
+            hidden = self.model(**encoded).last_hidden_state
+            mask = encoded.attention_mask.unsqueeze(-1).float()
+            mean = (hidden * mask).sum(1) / mask.sum(1)
+            return list(torch.nn.functional.normalize(mean, dim=1).tolist())
+
+
+class Generate:
+    """Greedy SmolLM2 continuations of `NEW_TOKENS` tokens: n prompts -> n texts."""
+
+    def __init__(self) -> None:
+        import torch
+        from transformers import AutoModelForCausalLM, AutoTokenizer
+
+        path = os.environ["BENCH_GENERATOR"]
+        torch.set_num_threads(os.cpu_count() or 1)
+        self.tokenizer = AutoTokenizer.from_pretrained(path, padding_side="left")
+        self.model = AutoModelForCausalLM.from_pretrained(path, dtype=torch.float32).eval()
+        self.tokenizer.pad_token = self.tokenizer.pad_token or self.tokenizer.eos_token
+
+    def __call__(self, texts: list[str]) -> list[Any]:
+        import torch
+
+        with torch.inference_mode():
+            encoded = self.tokenizer(texts, padding=True, return_tensors="pt")
+            tokens = self.model.generate(
+                **encoded,
+                do_sample=False,
+                max_new_tokens=NEW_TOKENS,
+                min_new_tokens=NEW_TOKENS,
+                pad_token_id=self.tokenizer.pad_token_id,
+            )
+            new = tokens[:, encoded.input_ids.shape[1] :]
+            return list(self.tokenizer.batch_decode(new, skip_special_tokens=True))
+
+
+WORK = {"echo": Echo, "embed": Embed, "generate": Generate}

