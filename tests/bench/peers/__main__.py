@@ -70,7 +70,7 @@ def _workload(name: str, quick: bool, found: list[dict[str, Any]]) -> bool:
     print(f"{name}: {connections} connections", file=sys.stderr)
     for peer in all_peers:
         with peers.serving(peer, name) as url:
-            wrk(url, {"text": text}, connections, seconds / 2)  # warm
+            wrk(url, {"text": text}, connections, seconds)  # warm
             runs = [wrk(url, {"text": text}, connections, seconds) for _ in range(rounds)]
             single = wrk(url, {"text": text}, 1, seconds)
         rps[peer.name] = statistics.median(run.rps for run in runs)

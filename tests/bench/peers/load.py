@@ -40,12 +40,12 @@ class Measured:
     failed: int
 
 
-def wrk(url: str, body: dict[str, str], connections: int, seconds: float) -> Measured:
+def wrk(url: str, body: dict[str, str], connections: int, seconds: int) -> Measured:
     """Keep `connections` busy with one request after the other."""
     with tempfile.TemporaryDirectory() as folder:
         script = Path(folder) / "request.lua"
         script.write_text(REQUEST.format(body=json.dumps(json.dumps(body))))
-        command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds:g}s", "--timeout", "60s"]
+        command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--timeout", "60s"]
         done = subprocess.run(
             [*command, "-s", str(script), url], capture_output=True, text=True, check=True
         )

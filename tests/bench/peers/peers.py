@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import secrets
 import signal
 import subprocess
 import sys
@@ -21,7 +22,7 @@ from workbench.adapters.processes import free_ports
 
 SERVERS = Path(__file__).with_name("servers")
 CACHE = Path(tempfile.gettempdir()) / "workbench-bench-venvs"
-READY_S = 180
+READY_S = 90
 
 
 @dataclass(frozen=True)
@@ -58,6 +59,9 @@ def serving(peer: Peer, workload: str) -> Iterator[str]:
     if peer is BENTOML:
         command = [python, "-m", "bentoml", "serve", "bentoml_server:Service", "--port", str(port)]
     with tempfile.TemporaryDirectory(prefix="workbench-bench-") as home:
+        token = Path(home) / "token"
+        token.touch(mode=0o600)
+        token.write_text(secrets.token_hex(32))
         process = subprocess.Popen(
             command,
             cwd=SERVERS,
@@ -83,7 +87,7 @@ def _environment(workload: str, home: str) -> dict[str, str]:
         "BENTOML_DO_NOT_TRACK": "True",
         "HF_HUB_OFFLINE": "1",
         "TOKENIZERS_PARALLELISM": "false",
-        "RAY_AUTH_TOKEN_PATH": f"{home}/ray/auth_token",
+        "RAY_AUTH_TOKEN_PATH": f"{home}/token",
         "WORKBENCH_HOME": f"{home}/home",
         "PYTHONPATH": str(SERVERS),
     }

@@ -1,7 +1,5 @@
 """BentoML, with batches of the same size; run by `bentoml serve`."""
 
-from __future__ import annotations
-
 import os
 from typing import Any
 

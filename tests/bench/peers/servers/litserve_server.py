@@ -1,7 +1,5 @@
 """LitServe, with batches of the same size and wait."""
 
-from __future__ import annotations
-
 import sys
 from typing import Any
 

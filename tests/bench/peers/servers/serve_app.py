@@ -1,6 +1,7 @@
-"""The same workloads as Ray Serve applications, for raw Serve and for workbench."""
+"""The same workloads as Ray Serve applications, for raw Serve and for workbench.
 
-from __future__ import annotations
+Annotations are types here, not text: raw Serve loses them in the replica otherwise.
+"""
 
 import asyncio
 from typing import Any
