@@ -6,7 +6,7 @@ SERVING := $(addprefix tests/test_,$(addsuffix .py,data_path targets deploy rede
 export TOKENIZERS_PARALLELISM = false
 export HF_HUB_OFFLINE ?= 1
 
-.PHONY: setup demo test test-python-path lint bench bench-redeploy lab models clean
+.PHONY: setup demo test test-fast-path lint bench bench-peers bench-redeploy lab models clean
 
 setup: $(STAMP)
 
@@ -29,16 +29,19 @@ lab: models
 test: models
 	$(BIN)/python -m pytest
 
-test-python-path: models
-	WORKBENCH_TEST_DATA_PATH=python $(BIN)/python -m pytest $(SERVING)
+test-fast-path: models
+	WORKBENCH_TEST_DATA_PATH=fast $(BIN)/python -m pytest $(SERVING)
 
 lint: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-bench: models
+bench: models bench-peers
 	@for each in tests/bench/bench_*.py; do $(BIN)/python $$each || exit 1; done
+
+bench-peers: models
+	$(BIN)/python -m tests.bench.peers $(WORKLOADS)
 
 bench-redeploy: models
 	$(BIN)/python -m tests.bench.redeploy $(BENCHES)

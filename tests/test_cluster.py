@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import signal
 import stat
 import subprocess
 import sys
@@ -103,6 +105,34 @@ def test_a_dead_cluster_is_cleared_away(tmp_path: Path, monkeypatch: pytest.Monk
     assert (check.ok, check.mend) == (False, "workbench down && workbench up")
     assert ray_cluster.known_head() is None
     assert not gone.exists()
+
+
+HALF = """
+import os, signal
+from workbench.adapters import cluster
+import workbench
+def ended(*_):
+    os.kill(os.getpid(), signal.SIGKILL)
+real, cluster._run_once = cluster._run_once, lambda *a: (real(*a), ended())
+workbench.start(num_cpus=1, http_port={port})
+"""
+
+
+def test_what_a_killed_start_left_is_cleared_away(tmp_path: Path) -> None:
+    """Its daemons run, and no file names them as a cluster yet; `stop()` finds them."""
+    env = {**os.environ, "WORKBENCH_HOME": str(tmp_path)}
+    command = [sys.executable, "-c", HALF.format(port=processes.free_ports(1)[0])]
+    assert subprocess.run(command, capture_output=True, env=env).returncode == -signal.SIGKILL
+    content = json.loads((tmp_path / "starting.json").read_text())
+    assert processes.daemons(content["cluster_id"])
+
+    subprocess.run(
+        [sys.executable, "-c", "import workbench; workbench.stop()"], env=env, check=True
+    )
+
+    assert not processes.marked(content["cluster_id"])
+    assert not Path(content["temp_dir"]).exists()
+    assert not (tmp_path / "starting.json").exists()
 
 
 def test_no_cluster_is_said(tmp_path: Path) -> None:

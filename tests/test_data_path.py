@@ -1,13 +1,15 @@
 """What reaches a replica and what comes back: the same on both data paths.
 
-`make test-python-path` runs these, and everything else that queries a service, on Serve's own
-proxy; `make test` on the path that this machine gets by default.
+The last test runs the others once more, on a cluster with the fast one.
 """
 
 from __future__ import annotations
 
 import asyncio
+import os
 import stat
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -27,6 +29,8 @@ from workbench.adapters import cluster as ray_cluster
 from workbench.adapters import doctor, haproxy, processes
 
 pytestmark = pytest.mark.ray
+ROOT = Path(__file__).parent.parent
+FAST, PATH = "fast", "WORKBENCH_TEST_DATA_PATH"
 LARGE = 10 * 2**20
 SMALL = {"ray_actor_options": {"num_cpus": 0.1}}
 api = FastAPI()
@@ -269,6 +273,18 @@ def test_no_haproxy_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(workbench.ClusterError, match="there is no HAProxy"):
         workbench.start(data_path="fast")
     assert workbench.start(data_path="auto").facts.http_url
+
+
+@pytest.mark.skipif(FAST in os.environ.get(PATH, ""), reason="this is that run")
+def test_all_of_this_holds_on_the_fast_path() -> None:
+    """On a cluster of its own."""
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", __file__]
+    done = subprocess.run(
+        command, env={**os.environ, PATH: FAST}, capture_output=True, text=True, cwd=ROOT
+    )
+
+    assert done.returncode == 0, done.stdout[-5000:]
+    assert " passed" in done.stdout
 
 
 def test_haproxy_is_this_users_alone() -> None:

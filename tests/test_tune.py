@@ -197,6 +197,8 @@ def test_nothing_changes_when_a_knob_is_refused(app: Any) -> None:
         app.tune(max_batchsize=4)
     with pytest.raises(workbench.TuneError, match="did you mean 'Tuned'"):
         app.tune("Tune", num_replicas=1)
+    with pytest.raises(workbench.TuneError, match="did you mean 'Tuned'"):
+        app.tune("Tune")  # to list its knobs
     with pytest.raises(workbench.TuneError, match="books no GPU"):
         app.tune(gpu_memory_fraction=0.5)
     with pytest.raises(workbench.CapacityError, match="needs 1000 CPU per replica"):

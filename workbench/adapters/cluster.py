@@ -26,6 +26,7 @@ from workbench.errors import ClusterError
 from . import haproxy, processes, ray_serve, state
 
 FILE = "cluster.json"
+STARTING = "starting.json"
 START_TIMEOUT_S = 90
 START_ATTEMPTS = 2  # Ray gives its raylet 30 s, too few while a cold disk reads; then it is warm
 LOG_TIMEOUT_S = 10
@@ -118,6 +119,14 @@ def clear(head: Head) -> None:
     state.forget(FILE)
 
 
+def clear_half_started() -> None:
+    """End what a start left that was itself ended half-way. Hold the lock "cluster"."""
+    content = state.read(STARTING)
+    if content is not None:
+        clear(Head(**content))
+        state.forget(STARTING)
+
+
 def token_path() -> Path:
     """Where Ray looks for its token."""
     named = os.environ.get("RAY_AUTH_TOKEN_PATH")
@@ -187,10 +196,13 @@ def launch(num_cpus: float | None, num_gpus: float | None, http_port: int, data_
         num_gpus=num_gpus,
         data_path=data_path,
     )
+    clear_half_started()
+    state.write(STARTING, asdict(head))
     _ray_start(head, dashboard, agents)
     daemons = tuple(each.pid for each in processes.daemons(head.cluster_id))
     head = replace(head, daemons=daemons)
     state.write(FILE, asdict(head))
+    state.forget(STARTING)
     return head
 
 
@@ -270,6 +282,17 @@ def attach(address: str, http_port: int) -> None:
         raise ClusterError(f"cannot attach to {address}: {error}", advice) from error
     logging.getLogger("ray.serve").setLevel(logging.ERROR)  # a cell is no place for its news
     serve.start(http_options={"host": "127.0.0.1", "port": http_port})
+
+
+def routed(app: str, route_prefix: str | None) -> bool:
+    """Whether requests find an application whose replicas run; behind HAProxy that comes later."""
+    content = state.read(FILE)
+    if content is None or content.get("data_path") != "fast" or route_prefix is None:
+        return True
+    try:
+        return haproxy.routes(content["http_port"]).get(route_prefix) == app
+    except OSError:  # it is being started again
+        return False
 
 
 def detach() -> None:

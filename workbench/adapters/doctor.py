@@ -94,7 +94,7 @@ def _data_path() -> Check:
     content, problem = state.read(cluster.FILE), haproxy.problem(tempfile.gettempdir())
     if content is not None:
         return Check("data path", True, f"{cluster.Head(**content).data_path}, of this cluster")
-    return Check("data path", True, f"python: {problem}" if problem else "fast, by HAProxy")
+    return Check("data path", True, f"python; not fast: {problem}" if problem else "python or fast")
 
 
 def _token() -> Check:

@@ -7,8 +7,10 @@ HAProxy. The sockets lie in the cluster's private folder besides.
 
 from __future__ import annotations
 
+import json
 import os
 import sys
+import urllib.request
 from pathlib import Path
 
 SCRIPT = """#!/bin/sh
@@ -49,6 +51,17 @@ def problem(temporary: str) -> str:
     if len(temporary) > LONGEST_FOLDER:
         return f"the folder for temporary files has too long a name for sockets: {temporary}"
     return ""
+
+
+def routes(http_port: int) -> dict[str, str]:
+    """Application by route prefix, as HAProxy knows them; it learns them after the replicas run.
+
+    Source:
+        The endpoint `/-/routes`, which Ray Serve writes into HAProxy's configuration.
+    """
+    with urllib.request.urlopen(f"http://127.0.0.1:{http_port}/-/routes", timeout=5) as answer:
+        found: dict[str, str] = json.load(answer)
+    return found
 
 
 def settings(folder: Path, ports: tuple[int, int]) -> dict[str, str]:

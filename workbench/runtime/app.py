@@ -233,10 +233,8 @@ class App:
             PlanError: the application does not run, or was deployed from another folder.
         """
         check_there()
-        if not knobs and deployment is None:
-            return tune.listed(self.name)
         if not knobs:
-            return Knobs(k for k in tune.listed(self.name) if k.deployment == deployment)
+            return tune.listed(self.name, deployment)
         return tune.tune(self.name, deployment, knobs, self._show(), timeout_s, allow_downtime)
 
     def metrics(self, window_s: float | None = None) -> Sample | Series:

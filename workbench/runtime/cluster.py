@@ -123,6 +123,7 @@ def stop() -> None:
         head = ray_cluster.known_head()
         if head is not None:
             ray_cluster.clear(head)
+        ray_cluster.clear_half_started()
 
 
 def _here() -> Cluster:
@@ -153,13 +154,17 @@ def _check(num_gpus: float | None, num_cpus: float | None, http_port: int) -> No
 
 
 def _path(data_path: str) -> str:
-    """The data path that a new cluster gets."""
+    """The data path that a new cluster gets.
+
+    "auto" is Serve's own proxy: behind HAProxy a client that keeps its connection open may be
+    answered by replaced replicas once more after `deploy()` has returned.
+    """
     if data_path not in ("auto", "fast", "python"):
         raise ClusterError(f"data_path={data_path!r} is none", 'choose "auto", "fast" or "python"')
     problem = haproxy.problem(tempfile.gettempdir())
     if data_path == "fast" and problem:
         raise ClusterError(f"the fast data path cannot run: {problem}", 'data_path="python"')
-    return "python" if problem or data_path == "python" else "fast"
+    return "fast" if data_path == "fast" else "python"
 
 
 def _compare(

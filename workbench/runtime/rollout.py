@@ -147,9 +147,10 @@ def follow(
             said = elapsed_s
             if not heard_of():
                 raise RolloutFailed("this kernel was silent for too long, so others undid it")
-        verdict = judge(wanted, ray_serve.details().get(app), since, room, elapsed_s)
+        found = ray_serve.details().get(app)
+        verdict = judge(wanted, found, since, room, elapsed_s)
         progress.show(verdict.lines)
-        if verdict.ready:
+        if verdict.ready and found and ray_cluster.routed(app, found["route_prefix"]):
             return
         if verdict.failure:
             raise RolloutFailed(readable(verdict.failure))

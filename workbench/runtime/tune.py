@@ -21,9 +21,14 @@ from .request import Look, Request
 from .rollout import Good, Progress
 
 
-def listed(name: str) -> Knobs:
-    """The knobs of every deployment of an application, callers before callees."""
-    nodes = reversed(_good(name).graph.nodes)
+def listed(name: str, deployment: str | None = None) -> Knobs:
+    """The knobs of one deployment of an application, or of all, callers before callees.
+
+    Raises:
+        TuneError: there is no such deployment.
+    """
+    graph = _good(name).graph
+    nodes = reversed(graph.nodes) if deployment is None else [_node(graph, name, deployment, {})]
     return Knobs(knob for n in nodes for knob in knobs.knobs_of(ray_knobs.tunable_of(n)))
 
 

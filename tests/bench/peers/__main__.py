@@ -1,6 +1,6 @@
 """The same services by workbench and by its peers: requests per second and latencies.
 
-    python -m tests.bench.peers [--quick] [echo hops embed generate]
+    python -m tests.bench.peers [--quick] [echo hops embed generate start]
 
 Prints a table, and a JSON line per figure to stdout; all of them go to artefacts/peers.json too.
 Needs wrk. The exit status is 1 when a ratio misses its limit.
@@ -19,6 +19,7 @@ from typing import Any
 
 from . import peers
 from .load import Measured, wrk
+from .starting import starting
 
 TEXT = "Ray Serve answers requests, and a notebook changes the service while it runs."
 LONG = "The capital of France is a city that many people visit each year because it has " * 2
@@ -50,8 +51,13 @@ def main() -> int:
     arguments = parser.parse_args()
     found: list[dict[str, Any]] = []
     ok = True
-    for name in arguments.workloads or WORKLOADS:
-        ok &= _workload(name, arguments.quick, found)
+    for name in arguments.workloads or [*WORKLOADS, "start"]:
+        if name == "start":
+            found.append(starting(1 if arguments.quick else 3))
+            print(json.dumps(found[-1]), flush=True)
+            ok &= found[-1]["cold / raw"] <= 1 and found[-1]["attached / raw"] <= 0.3
+        else:
+            ok &= _workload(name, arguments.quick, found)
     out = Path("artefacts")
     out.mkdir(exist_ok=True)
     machine = {
