@@ -204,7 +204,7 @@ def test_options_of_the_user_win() -> None:
     first, second = (each._deployment_config for each in hosted)
 
     assert first.graceful_shutdown_wait_loop_s == 7
-    assert second.graceful_shutdown_wait_loop_s == ray_serve.SHUTDOWN_WAIT_LOOP_S
+    assert second.graceful_shutdown_wait_loop_s == pytest.approx(ray_serve.SHUTDOWN_WAIT_LOOP_S)
     assert (first.max_surge_percent, first.num_replicas) == (100, 2)
 
 
