@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import inspect
+from typing import Annotated
+
 import pytest
+from fastapi import Depends, Request
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -11,6 +15,7 @@ from workbench.core.fingerprint import Fingerprint
 from workbench.core.graph import Graph, Need, Node, checked_name, checked_prefix, kebab
 from workbench.core.nearest import suggestion
 from workbench.core.rollout import Wanted, before_of, judge
+from workbench.core.targets import resolve_annotations
 from workbench.errors import PlanError
 
 
@@ -19,6 +24,30 @@ def node(name: str = "a", replicas: int = 1, need: Need | None = None, surges: b
     made_of = Fingerprint("plain", {}, {})
     options = (replicas, False, surges, need or Need(), None, made_of)
     return Node(name, "plain", name, b"", (), {}, *options)
+
+
+def user_of(request: Request) -> str:
+    """A dependency; this module's annotations are text."""
+    return str(request.url)
+
+
+def test_annotations_become_types_for_fastapi() -> None:
+    """Those of dependencies too, and in the signature that Serve leaves; unknown names stay."""
+
+    def endpoint(
+        request: Request,
+        user: Annotated[str, Depends(user_of)],
+        other: Missing = None,  # noqa: F821 - as a name for type checkers alone
+    ) -> int: ...
+
+    endpoint.__signature__ = inspect.signature(endpoint)  # type: ignore[attr-defined]
+    resolve_annotations(endpoint)
+    shown = inspect.signature(endpoint).parameters
+
+    assert endpoint.__annotations__["request"] is Request
+    assert shown["request"].annotation is Request
+    assert user_of.__annotations__ == {"request": Request, "return": str}
+    assert shown["other"].annotation == "Missing"
 
 
 def wanted(*nodes: Node, fresh: bool = True) -> Wanted:
