@@ -33,12 +33,18 @@ from .ray_serve import (
 )
 
 
-def graph_of(target: Any, options: Mapping[str, Any]) -> Graph:
+def graph_of(
+    target: Any,
+    options: Mapping[str, Any],
+    live: Callable[[], Mapping[str, Fingerprint]] = dict,
+) -> Graph:
     """Find the deployments that a target consists of.
 
     Args:
         target: what the user wants to deploy; see `core.targets.KINDS`.
         options: options of `serve.deployment` for a target that is no Serve deployment yet.
+        live: gives what each deployment that runs is made of; what was pickled last and still
+            runs unchanged is not pickled again.
 
     Returns:
         The graph, each deployment pickled.
@@ -47,7 +53,7 @@ def graph_of(target: Any, options: Mapping[str, Any]) -> Graph:
         PlanError: the target is of no known kind, cannot be pickled, or calls itself.
     """
     application, kind = _application(target, options)
-    return _Walk(target, kind).graph(application)
+    return _Walk(target, kind, live()).graph(application)
 
 
 def target_name(target: Any) -> str:
@@ -104,11 +110,14 @@ def _kind(target: Any) -> str:
     return packages.OBJECT
 
 
+_PICKLED: dict[str, tuple[Fingerprint, bytes]] = {}  # the newest of each deployment's name
+
+
 class _Walk:
     """One walk over a graph of bound applications, callees first."""
 
-    def __init__(self, target: Any, ingress_kind: str) -> None:
-        self._target, self._ingress_kind = target, ingress_kind
+    def __init__(self, target: Any, ingress_kind: str, live: Mapping[str, Fingerprint]) -> None:
+        self._target, self._ingress_kind, self._live = target, ingress_kind, live
         self._nodes: dict[int, Node] = {}
         self._open: list[Any] = []
 
@@ -140,11 +149,12 @@ class _Walk:
         own, app = ingress_parts(target) if kind == packages.ASGI_CLASS else (target, None)
         code = _Code(own, app, args, kwargs, dict(zip(map(id, children), called, strict=True)))
         options = {each: _shown(deployment, each) for each in sorted(chosen(deployment))}
+        blob, made_of = self._made(code, kind, deployment, name)
         return Node(
             name=name,
             kind=kind,
             callable_name=targets.python_name(target),
-            code=code.pickled(deployment.name),
+            code=blob,
             children=called,
             sources=cells.sources_of(own, app, *args, *kwargs.values()),
             replicas=fewest(deployment),
@@ -152,7 +162,7 @@ class _Walk:
             surges="max_surge_percent" not in chosen(deployment),
             need=need_of(deployment.ray_actor_options or {}),
             deployment=deployment.options(func_or_class=_Stand),
-            fingerprint=code.fingerprint(kind, deployment),
+            fingerprint=made_of,
             user_config=deployment.user_config,
             options=options,
             source=cells.source_of(target),
@@ -160,6 +170,18 @@ class _Walk:
             batching=batching_of(own),
             reconfigures=hasattr(own, "reconfigure"),
         )
+
+    def _made(
+        self, code: _Code, kind: str, deployment: Any, name: str
+    ) -> tuple[bytes, Fingerprint]:
+        last, blob = _PICKLED.get(name, (None, b""))
+        if name in self._live and last == self._live[name]:
+            made_of = code.fingerprint(kind, deployment)
+            if made_of == last:
+                return blob, made_of
+        blob, made_of = code.pickled(deployment.name), code.fingerprint(kind, deployment)
+        _PICKLED[name] = made_of, blob
+        return blob, made_of
 
     def _parts(self, deployment: Any) -> tuple[Any, tuple[Any, ...], dict[str, Any]]:
         if deployment.func_or_class is _Stand:

@@ -58,8 +58,9 @@ def deploy(
         raise PlanError(f"timeout_s={timeout_s!r} is not positive", "give seconds, such as 300")
     checked = name_of(target, name)
     with held(checked, progress):
-        look = Look(checked)  # answered while the graph is pickled
-        request = Request(look, ray_graph.graph_of(target, options), route_prefix, mode)
+        look = Look(checked)  # Serve answers while the graph is pickled
+        graph = ray_graph.graph_of(target, options, look.fingerprints)
+        request = Request(look, graph, route_prefix, mode)
         run = Run(request, note, timeout_s, surge=not allow_downtime, began_s=began_s)
         run.carry_out(progress, wait)
     return request

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -11,6 +12,7 @@ from workbench.adapters import cluster as ray_cluster
 from workbench.adapters import history, ray_graph, ray_handles, ray_knobs, ray_serve
 from workbench.adapters.ray_store import CodeStore, Generation
 from workbench.core.capacity import shortage
+from workbench.core.fingerprint import Fingerprint
 from workbench.core.graph import Graph, Node, checked_name, checked_prefix
 from workbench.core.plan import ADD, REPLACE, Plan, make_plan
 from workbench.errors import CapacityError, PlanError
@@ -50,13 +52,20 @@ class Look:
     def __init__(self, name: str) -> None:
         self.cluster = cluster.current()
         self.name, self.store = name, CodeStore()
-        self._every, self._code = ray_serve.details_soon(), self.store.committed_soon(name)
+        self._every = functools.cache(ray_serve.details_soon())
+        self._code = functools.cache(self.store.committed_soon(name))
+
+    def fingerprints(self) -> dict[str, Fingerprint]:
+        """What each deployment that runs is made of, where it is known."""
+        if self.name not in self._every():
+            return {}  # a new store need not be waited for
+        return {name: each.fingerprint for name, each in self._code().items()}
 
     def answer(self) -> tuple[Mapping[str, Any], Live]:
         """Serve's details of every application, and what runs of this one."""
         every = self._every()
         if self.name not in every:
-            return every, Live({}, {})  # a new store need not be waited for
+            return every, Live({}, {})  # as above
         return every, Live(every[self.name], self._code())
 
     def again(self, live: Live) -> Live:
