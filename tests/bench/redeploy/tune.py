@@ -44,6 +44,7 @@ def knob(bench: Bench) -> None:
             tunes.append(timed(number, lambda n=number: app.tune(max_batch_size=100 + n)))
             time.sleep(SETTLE_S)
     took = all_settled_ms(load.answers, tunes, REPLICAS)
+    kept = len(before & replicas("knob")["Batching"])
     raw = _raw_ms(bench)
     bench.figure(
         "knob: call to every replica batching by the new size, median",
@@ -56,7 +57,6 @@ def knob(bench: Bench) -> None:
         tune_returned_ms=round(median([each.ms for each in tunes]), 1),
         requests=len(load.answers),
     )
-    kept = len(before & replicas("knob")["Batching"])
     bench.figure("knob: processes kept", kept, "", f"== {REPLICAS}")
     bench.figure("knob: failed", len(failed(load.answers)), "requests", "== 0")
     bench.figure("knob: worst request", worst_ms(load.answers), "ms", "<= 100")
