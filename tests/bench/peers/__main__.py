@@ -12,6 +12,7 @@ import argparse
 import json
 import os
 import platform
+import shutil
 import statistics
 import sys
 from pathlib import Path
@@ -49,6 +50,8 @@ def main() -> int:
     parser.add_argument("workloads", nargs="*", metavar="WORKLOAD", help=", ".join(WORKLOADS))
     parser.add_argument("--quick", action="store_true", help="one short round")
     arguments = parser.parse_args()
+    if shutil.which("wrk") is None:
+        parser.error("wrk is not installed; on Debian: apt-get install wrk")
     found: list[dict[str, Any]] = []
     ok = True
     for name in arguments.workloads or [*WORKLOADS, "start"]:
