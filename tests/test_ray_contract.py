@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import enum
 import inspect
 import subprocess
@@ -13,6 +14,7 @@ import ray
 from fastapi import FastAPI
 from ray import serve
 from ray.scripts import scripts
+from ray.serve import batching
 
 import workbench.replica
 from workbench.adapters import ray_graph, ray_serve
@@ -145,6 +147,44 @@ def test_counted_batches_look_as_before() -> None:
     counted_once = Streaming.run.set_max_batch_size.__self__.handle_batch_func
     assert counted_once.__wrapped__ is inspect.unwrap(before["run"])
     assert batches.counted(Mine, Figures()).run is Mine.run
+
+
+@pytest.mark.parametrize("streams", [False, True], ids=["call", "stream"])
+def test_a_batch_that_cannot_begin_takes_up_what_comes(
+    monkeypatch: pytest.MonkeyPatch, streams: bool
+) -> None:
+    """Requests one after the other, while the first batch runs: one full batch, and the rest."""
+    warned = "_warn_if_max_batch_size_exceeds_max_ongoing_requests"
+    monkeypatch.setattr(batching._BatchQueue, warned, lambda queue: None)  # it asks a replica
+    sizes, go = [], asyncio.Event()
+
+    @serve.batch(max_batch_size=8, batch_wait_timeout_s=0.001)
+    async def run(xs: list[int]) -> list[int]:
+        sizes.append(len(xs))
+        await go.wait()
+        return xs
+
+    @serve.batch(max_batch_size=8, batch_wait_timeout_s=0.001)
+    async def stream(xs: list[int]) -> AsyncIterator[list[int]]:
+        sizes.append(len(xs))
+        await go.wait()
+        yield xs
+
+    counted = batches.counted(stream if streams else run, Figures())
+
+    async def ask(x: int) -> list[int]:
+        return [item async for item in counted(x)] if streams else [await counted(x)]
+
+    async def all_of_them() -> list[list[int]]:
+        asked = []
+        for x in range(11):
+            asked.append(asyncio.create_task(ask(x)))
+            await asyncio.sleep(0.02)
+        go.set()
+        return await asyncio.gather(*asked)
+
+    assert asyncio.run(all_of_them()) == [[x] for x in range(11)]
+    assert sizes == [1, 8, 2]
 
 
 def test_a_queue_that_runs_is_left_alone() -> None:

@@ -1,11 +1,16 @@
-"""Counts the batches of methods decorated by `@serve.batch`: their size, and how long each waits.
+"""Fills and counts the batches of methods decorated by `@serve.batch`.
 
-Serve measures from the batch's first request on, and in metrics that arrive later; here every
+Serve closes a batch when its wait is over, though an earlier one may run for seconds more: what
+comes meanwhile lands in small batches that stand in line. Here a batch that cannot begin yet takes
+up what comes, until it is full.
+
+Serve measures waits from the batch's first request on, and in metrics that arrive later; here every
 request's own wait counts.
 """
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import inspect
 from collections.abc import AsyncIterator
@@ -21,6 +26,8 @@ COUNTED = "workbench_counted"
 # set_max_batch_size.__self__: Serve's object behind a batched function; no public name leads to it.
 # its handle_batch_func: what runs each batch; counting outside would see requests, not batches.
 # its _queue: None until the first call; from then on an exchanged handle_batch_func has no effect.
+# its queue, with wait_for_batch, tasks, queue, requests_available_event: how a batch is made, and
+#   which ones run. Without them batches are as small as Serve makes them.
 
 
 def _queue_of(member: Any) -> Any:
@@ -37,6 +44,27 @@ def _run_of(queue: Any) -> Any:
 
 def _run_by(queue: Any, run: Any) -> None:
     queue.handle_batch_func = run
+
+
+def _fill(lazy: Any) -> None:
+    """Have a queue's batches take up what comes until they can begin. Once is enough."""
+    made = lazy.queue
+    if hasattr(made, COUNTED) or made.batch_size_fn is not None:
+        return
+    form = made.wait_for_batch
+
+    async def formed() -> tuple[list[Any], int]:
+        batch, _ = await form()
+        while len(made.tasks) >= lazy.max_concurrent_batches:
+            await asyncio.wait(made.tasks, return_when=asyncio.FIRST_COMPLETED)
+        while len(batch) < made.max_batch_size and not made.queue.empty():
+            batch.append(made.queue.get_nowait())
+        if made.queue.empty():
+            made.requests_available_event.clear()
+        return batch, len(batch)
+
+    made.wait_for_batch = formed
+    setattr(made, COUNTED, True)
 
 
 MISSING = object()  # stands for a queue of another Ray, which we leave alone
@@ -76,15 +104,16 @@ def _counted(member: Any, figures: Figures) -> Any:
         waiting = figures.queue()
         _run_by(queue, _noting(run, waiting, figures))
     call = _waiting_call if inspect.iscoroutinefunction(member) else _waiting_stream
-    made = call(member, waiting)
+    made = call(member, waiting, queue)
     made.__wrapped__ = member.__wrapped__  # by which Serve finds out that it is a method
     setattr(made, COUNTED, True)
     return made
 
 
-def _waiting_call(member: Any, waiting: Queue) -> Any:
+def _waiting_call(member: Any, waiting: Queue, queue: Any) -> Any:
     @functools.wraps(member)  # the setters that Serve put on it too
     async def call(*args: Any, **kwargs: Any) -> Any:
+        _fill(queue)
         request = waiting.join()
         try:
             return await member(*args, **kwargs)
@@ -94,9 +123,10 @@ def _waiting_call(member: Any, waiting: Queue) -> Any:
     return call
 
 
-def _waiting_stream(member: Any, waiting: Queue) -> Any:
+def _waiting_stream(member: Any, waiting: Queue, queue: Any) -> Any:
     @functools.wraps(member)  # a plain function that queues at once, as Serve's own is
     def call(*args: Any, **kwargs: Any) -> Any:
+        _fill(queue)
         request = waiting.join()
         try:
             return _passed_on(member(*args, **kwargs), request, waiting)
