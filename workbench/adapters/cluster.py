@@ -181,7 +181,7 @@ def launch(num_cpus: float | None, num_gpus: float | None, http_port: int, data_
     if small:
         warnings.warn(f"{small}; {mend}", stacklevel=2)
     secure_token()
-    gcs, dashboard, *agents = processes.free_ports(6)
+    gcs, dashboard, *agents = processes.free_ports(8)
     temp_dir = Path(tempfile.gettempdir()) / f"workbench-{os.getuid()}-{secrets.token_hex(4)}"
     temp_dir.mkdir(mode=0o700)
     head = Head(
@@ -209,9 +209,8 @@ def launch(num_cpus: float | None, num_gpus: float | None, http_port: int, data_
 def _ray_start(head: Head, dashboard: int, agents: list[int]) -> None:
     environment = {**os.environ, **SETTINGS, processes.MARK: head.cluster_id}
     if head.data_path == "fast":
-        stats, metrics = processes.free_ports(2)
         folder = Path(head.temp_dir) / "h"  # one letter: paths of sockets must be short
-        environment |= FAST_SETTINGS | haproxy.settings(folder, (stats, metrics))
+        environment |= FAST_SETTINGS | haproxy.settings(folder, (agents[4], agents[5]))
     environment.pop("RAY_ADDRESS", None)
     environment["TMPDIR"] = head.temp_dir  # daemons leave sockets there when they are ended
     command = [

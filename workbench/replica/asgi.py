@@ -120,8 +120,8 @@ class Ingress:
         scope = under_prefix(scope)
         if scope["path"] == scope.get("root_path"):
             scope["path"] += "/"  # the prefix itself is the root, without a redirect
-        begun = self._figures.http if scope["type"] == "http" else self._figures.connection
-        with begun(scope) as counted:
+        of_http = scope["type"] == "http"
+        with self._figures.http(scope) if of_http else self._figures.connection() as counted:
             try:
                 await app(scope, receive, counted.watched(send))
             except Exception as error:

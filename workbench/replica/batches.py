@@ -21,6 +21,7 @@ from typing import Any
 from .figures import Figures, Queue
 
 COUNTED = "workbench_counted"
+FILLS = "workbench_fills"
 
 # --- private names of Ray -------------------------------------------------------------------------
 # set_max_batch_size.__self__: Serve's object behind a batched function; no public name leads to it.
@@ -49,7 +50,7 @@ def _run_by(queue: Any, run: Any) -> None:
 def _fill(lazy: Any) -> None:
     """Have a queue's batches take up what comes until they can begin. Once is enough."""
     made = lazy.queue
-    if hasattr(made, COUNTED) or made.batch_size_fn is not None:
+    if hasattr(made, FILLS) or made.batch_size_fn is not None:
         return
     form = made.wait_for_batch
 
@@ -64,7 +65,7 @@ def _fill(lazy: Any) -> None:
         return batch, len(batch)
 
     made.wait_for_batch = formed
-    setattr(made, COUNTED, True)
+    setattr(made, FILLS, True)
 
 
 MISSING = object()  # stands for a queue of another Ray, which we leave alone

@@ -69,7 +69,7 @@ class Figures:
         """What begins each call of a method: `request`, or nothing for what Serve itself calls."""
         return Uncounted if method in SERVES_OWN else self.request
 
-    def connection(self, scope: Mapping[str, Any] | None = None) -> Connection:
+    def connection(self) -> Connection:
         """A websocket is open during the `with` block: ongoing, and nothing else."""
         return Connection(self)
 
