@@ -6,7 +6,7 @@ SERVING := $(addprefix tests/test_,$(addsuffix .py,data_path targets deploy rede
 export TOKENIZERS_PARALLELISM = false
 export HF_HUB_OFFLINE ?= 1
 
-.PHONY: setup demo test test-fast-path lint bench bench-peers bench-redeploy lab models clean
+.PHONY: setup demo test test-python-path lint bench bench-peers bench-redeploy lab models clean
 
 setup: $(STAMP)
 
@@ -29,8 +29,8 @@ lab: models
 test: models
 	$(BIN)/python -m pytest
 
-test-fast-path: models
-	WORKBENCH_TEST_DATA_PATH=fast $(BIN)/python -m pytest $(SERVING)
+test-python-path: models
+	WORKBENCH_TEST_DATA_PATH=python $(BIN)/python -m pytest $(SERVING)
 
 lint: setup
 	$(BIN)/ruff check .

@@ -1,6 +1,6 @@
 """What reaches a replica and what comes back: the same on both data paths.
 
-The last test runs the others once more, on a cluster with the fast one.
+One test runs the others once more, on a cluster with Serve's own proxy.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from workbench.adapters import doctor, haproxy, processes
 
 pytestmark = pytest.mark.ray
 ROOT = Path(__file__).parent.parent
-FAST, PATH = "fast", "WORKBENCH_TEST_DATA_PATH"
+PYTHON, PATH = "python", "WORKBENCH_TEST_DATA_PATH"
 LARGE = 10 * 2**20
 SMALL = {"ray_actor_options": {"num_cpus": 0.1}}
 api = FastAPI()
@@ -204,6 +204,68 @@ def test_no_request_fails_while_replicas_come_and_go(wire: Any) -> None:
     assert all(count.result() for count in counts)
 
 
+def numbered(number: int) -> Any:
+    """A service whose processes are replaced for each number."""
+    app = FastAPI()
+
+    @serve.deployment(num_replicas=2, **SMALL)
+    @serve.ingress(app)
+    class Numbered:
+        def __init__(self, number: int) -> None:
+            self.number = number
+
+        @app.get("/")
+        def get(self) -> int:
+            return self.number
+
+    return Numbered.bind(number)
+
+
+def test_no_replaced_process_answers_after_a_deploy(name: str) -> None:
+    """Clients that keep their connections, asking all the time or once in a while; none fails."""
+    url = workbench.deploy(numbered(0), name=name).url
+    answers: list[tuple[float, int]] = []
+    done = threading.Event()
+
+    def query(pause_s: float) -> None:
+        with httpx.Client(timeout=30) as client:
+            while not done.wait(pause_s):
+                sent = time.monotonic()
+                answers.append((sent, client.get(url).raise_for_status().json()))
+
+    returned = []
+    with ThreadPoolExecutor(6) as pool:
+        clients = [pool.submit(query, pause_s) for pause_s in (0, 0, 0, 0.3, 0.7, 1.5)]
+        for number in (1, 2, 3):
+            workbench.deploy(numbered(number), name=name)
+            returned.append((time.monotonic(), number))
+        time.sleep(3)
+        done.set()
+
+    assert [client.exception() for client in clients] == [None] * len(clients)
+    for at, number in returned:
+        assert [each for sent, each in answers if sent > at and each < number] == []
+
+
+def test_it_is_said_that_models_are_not_looked_for(name: str, capsys: Any) -> None:
+    """HAProxy sends a request to any replica, Serve's own proxy to one that has the model."""
+
+    @serve.deployment(**SMALL)
+    class Many:
+        @serve.multiplexed(max_num_models_per_replica=2)
+        async def load(self, model_id: str) -> str:
+            return model_id
+
+        async def __call__(self, request: Request) -> str:
+            return str(await self.load(serve.get_multiplexed_model_id()))
+
+    app = workbench.deploy(Many.bind(), name=name)
+    told = "whichever multiplexed model it has" in capsys.readouterr().out
+
+    assert app.get("/", headers={"serve_multiplexed_model_id": "m7"}).text == "m7"
+    assert told == (ray_cluster.known_head().data_path == "fast")  # type: ignore[union-attr]  # as above
+
+
 def test_a_limit_of_queued_requests_holds_at_once(wire: Any) -> None:
     """Set on the running service: what is beyond it is refused with 503."""
     wire.tune("Wire", max_ongoing_requests=1, max_queued_requests=1)
@@ -275,12 +337,12 @@ def test_no_haproxy_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     assert workbench.start(data_path="auto").facts.http_url
 
 
-@pytest.mark.skipif(FAST in os.environ.get(PATH, ""), reason="this is that run")
-def test_all_of_this_holds_on_the_fast_path() -> None:
+@pytest.mark.skipif(PYTHON in os.environ.get(PATH, ""), reason="this is that run")
+def test_all_of_this_holds_behind_the_other_proxy() -> None:
     """On a cluster of its own."""
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", __file__]
     done = subprocess.run(
-        command, env={**os.environ, PATH: FAST}, capture_output=True, text=True, cwd=ROOT
+        command, env={**os.environ, PATH: PYTHON}, capture_output=True, text=True, cwd=ROOT
     )
 
     assert done.returncode == 0, done.stdout[-5000:]

@@ -156,6 +156,18 @@ def test_a_rollout_is_ready_when_only_new_replicas_take_requests() -> None:
     assert ready(("old1", "STOPPING"), ("new1", "RUNNING"), ("new2", "RUNNING"))
 
 
+def test_a_replaced_ingress_lingers_until_it_has_ended() -> None:
+    """Those who keep a connection to it open would be answered by it once more."""
+    goal = wanted(node("a"))
+    since = before_of(details(a=[("old", "RUNNING")]))
+
+    def lingers(*replicas: tuple[str, str]) -> bool:
+        return judge(goal, details(a=list(replicas)), since, None, 1.0).lingers
+
+    assert lingers(("old", "STOPPING"), ("new", "RUNNING"))
+    assert not lingers(("new", "RUNNING"))
+
+
 @given(st.lists(st.sampled_from(["RUNNING", "STARTING", "STOPPING", "UPDATING"]), max_size=6))
 def test_ready_means_enough_running_replicas(states: list[str]) -> None:
     """No mixture of states is taken for ready unless enough new replicas run."""

@@ -35,10 +35,9 @@ def start(
         num_cpus: logical CPUs; the machine's cores when None.
         http_port: port of the ingresses on 127.0.0.1.
         address: attach to the Ray cluster there instead.
-        data_path: how requests reach the replicas: "python" by Serve's own proxy, "fast" by HAProxy
-            at their own ports (Linux): many times the requests per second, but a client that keeps
-            its connection open may be answered by replaced replicas for a moment after a deploy
-            that starts new ones. "auto" is "python".
+        data_path: how requests reach the replicas: "fast" by HAProxy at their own ports (Linux),
+            many times the requests per second; "python" by Serve's own proxy. "auto" is "fast"
+            wherever it can run.
 
     Returns:
         The cluster.

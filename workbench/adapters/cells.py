@@ -152,10 +152,10 @@ def _function(thing: Any) -> Any:
             thing = thing.func
         elif isinstance(thing, MethodType | staticmethod | classmethod):
             thing = thing.__func__
-        elif not inspect.isfunction(thing) or hasattr(thing, "__wrapped__"):
-            thing = getattr(thing, "__wrapped__", None)
-        else:
+        elif thing is None or (inspect.isfunction(thing) and not hasattr(thing, "__wrapped__")):
             return thing
+        else:
+            thing = getattr(thing, "__wrapped__", None)
     return None
 
 

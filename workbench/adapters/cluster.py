@@ -11,7 +11,7 @@ import sys
 import tempfile
 import uuid
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -36,6 +36,7 @@ SETTINGS = {
     "RAY_AUTH_MODE": "token",  # `ray start` would run without authentication
     "RAY_SERVE_CONTROL_LOOP_INTERVAL_S": "0.05",  # halves what each step of a rollout waits
     "RAY_USAGE_STATS_ENABLED": "0",  # nothing leaves the machine
+    "RAY_worker_niceness": "0",  # at Ray's 15, whatever else runs here goes before a service
     "RAY_metrics_report_interval_ms": "1000",  # figures of the last second, not of the last ten
     "DASHBOARD_METRIC_PORT": "-1",  # it would listen on every address without the token; a port
     # that cannot be bound keeps it off
@@ -48,6 +49,9 @@ FAST_SETTINGS = {
     "RAY_SERVE_REPLICA_GRPC_MAX_MESSAGE_LENGTH": str(2**31 - 1),  # images and tensors above 4 MiB
     "RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S": "1",  # else a replaced replica stays for 30
     "RAY_SERVE_HAPROXY_HARD_STOP_AFTER_S": "900",  # streams outlive a change of replicas that long
+    "RAY_SERVE_HAPROXY_RETRY_ON": "conn-failure empty-response",  # the latter for GET alone
+    "RAY_SERVE_HAPROXY_OBSERVE_ERROR_LIMIT": "1",  # a replica that refuses has ended: on to the
+    "RAY_SERVE_HAPROXY_RETRIES": "16",  # next, and from the last one to Serve's own proxy
     "RAY_SERVE_HAPROXY_METRICS_ENABLED": "0",  # Python would parse a line at each request
 }
 
@@ -181,7 +185,7 @@ def launch(num_cpus: float | None, num_gpus: float | None, http_port: int, data_
     if small:
         warnings.warn(f"{small}; {mend}", stacklevel=2)
     secure_token()
-    gcs, dashboard, *agents = processes.free_ports(8)
+    gcs, dashboard, *agents = processes.free_ports(9)
     temp_dir = Path(tempfile.gettempdir()) / f"workbench-{os.getuid()}-{secrets.token_hex(4)}"
     temp_dir.mkdir(mode=0o700)
     head = Head(
@@ -209,8 +213,7 @@ def launch(num_cpus: float | None, num_gpus: float | None, http_port: int, data_
 def _ray_start(head: Head, dashboard: int, agents: list[int]) -> None:
     environment = {**os.environ, **SETTINGS, processes.MARK: head.cluster_id}
     if head.data_path == "fast":
-        folder = Path(head.temp_dir) / "h"  # one letter: paths of sockets must be short
-        environment |= FAST_SETTINGS | haproxy.settings(folder, (agents[4], agents[5]))
+        environment |= FAST_SETTINGS | haproxy.settings(_haproxys(head.temp_dir), agents[4:])
     environment.pop("RAY_ADDRESS", None)
     environment["TMPDIR"] = head.temp_dir  # daemons leave sockets there when they are ended
     command = [
@@ -283,15 +286,29 @@ def attach(address: str, http_port: int) -> None:
     serve.start(http_options={"host": "127.0.0.1", "port": http_port})
 
 
-def routed(app: str, route_prefix: str | None) -> bool:
-    """Whether requests find an application whose replicas run; behind HAProxy that comes later."""
+def routed(app: str, route_prefix: str | None, replicas: Mapping[str, bool]) -> bool:
+    """Whether requests find an application whose replicas run; behind HAProxy that comes later.
+
+    Args:
+        app: application name.
+        route_prefix: path of its ingress, or None.
+        replicas: by id of each replica of the ingress, whether it is to be found.
+    """
     content = state.read(FILE)
     if content is None or content.get("data_path") != "fast" or route_prefix is None:
         return True
     try:
-        return haproxy.routes(content["http_port"]).get(route_prefix) == app
+        known = {
+            name.rpartition("-")[2] for name in haproxy.servers(_haproxys(content["temp_dir"]))
+        }
+        found = all((each in known) == wanted for each, wanted in replicas.items())
+        return found and haproxy.routes(content["http_port"]).get(route_prefix) == app
     except OSError:  # it is being started again
         return False
+
+
+def _haproxys(temp_dir: str) -> Path:
+    return Path(temp_dir) / "h"  # one letter: paths of sockets must be short
 
 
 def detach() -> None:

@@ -7,8 +7,10 @@ HAProxy. The sockets lie in the cluster's private folder besides.
 
 from __future__ import annotations
 
+import csv
 import json
 import os
+import socket
 import sys
 import urllib.request
 from pathlib import Path
@@ -17,7 +19,8 @@ SCRIPT = """#!/bin/sh
 # HAProxy, with every listener on loopback and an admin socket for this user alone.
 for word in "$@"; do
   if [ "$before" = -f ]; then
-    sed -i -E 's/^( *bind )[*]?:/\\1127.0.0.1:/; s/ mode 666 / mode 600 /' "$word"
+    sed -i -E 's/^( *bind )[*]?:/\\1127.0.0.1:/; s/ mode 666 / mode 600 /
+      s/^backend http-.*/&\\n    http-request disable-l7-retry unless METH_GET/' "$word"
   fi
   before=$word
 done
@@ -65,12 +68,36 @@ def routes(http_port: int) -> dict[str, str]:
     return found
 
 
-def settings(folder: Path, ports: tuple[int, int]) -> dict[str, str]:
+def servers(folder: Path) -> set[str]:
+    """Names of the servers that it hands requests to; a replica's ends with the replica's id.
+
+    Args:
+        folder: of the cluster, as given to `settings`.
+
+    Raises:
+        OSError: it is being started again.
+
+    Source:
+        HAProxy's management guide, "show stat" on the admin socket.
+    """
+    for path in folder.glob("*/a"):
+        with socket.socket(socket.AF_UNIX) as line, line.makefile("rw") as file:
+            line.settimeout(5)
+            line.connect(str(path))
+            file.write("show stat -1 4 -1\n")  # every proxy's servers
+            file.flush()
+            rows = csv.DictReader(file.read().removeprefix("# ").splitlines())
+        return {row["svname"] for row in rows if row["status"].startswith("UP")}
+    return set()
+
+
+def settings(folder: Path, ports: list[int]) -> dict[str, str]:
     """Write the script into a private folder, and say where everything of HAProxy's is.
 
     Args:
         folder: of the cluster, readable by this user alone.
-        ports: of HAProxy's statistics and metrics, on loopback.
+        ports: three, on loopback: of HAProxy's statistics, of its metrics, and of Serve's own
+            proxy, which answers while no replica does.
 
     Returns:
         Environment variables of Ray Serve.
@@ -88,5 +115,6 @@ def settings(folder: Path, ports: tuple[int, int]) -> dict[str, str]:
         "RAY_SERVE_HAPROXY_SERVER_STATE_FILE": str(folder / "server-state"),
         "RAY_SERVE_HAPROXY_STATS_PORT": str(ports[0]),
         "RAY_SERVE_HAPROXY_METRICS_PORT": str(ports[1]),
+        "RAY_SERVE_FALLBACK_PROXY_HTTP_PORT": str(ports[2]),
         "RAY_SERVE_HAPROXY_NBTHREAD": str(min(4, os.cpu_count() or 1)),
     }

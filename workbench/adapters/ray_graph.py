@@ -53,7 +53,7 @@ def graph_of(
         PlanError: the target is of no known kind, cannot be pickled, or calls itself.
     """
     application, kind = _application(target, options)
-    return _Walk(target, kind, live()).graph(application)
+    return _Walk(target, kind, live).graph(application)
 
 
 def target_name(target: Any) -> str:
@@ -116,7 +116,9 @@ _PICKLED: dict[str, tuple[Fingerprint, bytes]] = {}  # the newest of each deploy
 class _Walk:
     """One walk over a graph of bound applications, callees first."""
 
-    def __init__(self, target: Any, ingress_kind: str, live: Mapping[str, Fingerprint]) -> None:
+    def __init__(
+        self, target: Any, ingress_kind: str, live: Callable[[], Mapping[str, Fingerprint]]
+    ) -> None:
         self._target, self._ingress_kind, self._live = target, ingress_kind, live
         self._nodes: dict[int, Node] = {}
         self._open: list[Any] = []
@@ -174,13 +176,11 @@ class _Walk:
     def _made(
         self, code: _Code, kind: str, deployment: Any, name: str
     ) -> tuple[bytes, Fingerprint]:
+        made_of = code.fingerprint(kind, deployment)
         last, blob = _PICKLED.get(name, (None, b""))
-        if name in self._live and last == self._live[name]:
-            made_of = code.fingerprint(kind, deployment)
-            if made_of == last:
-                return blob, made_of
-        blob, made_of = code.pickled(deployment.name), code.fingerprint(kind, deployment)
-        _PICKLED[name] = made_of, blob
+        if made_of != last or self._live().get(name) != last:
+            blob = code.pickled(deployment.name)
+            _PICKLED[name] = made_of, blob
         return blob, made_of
 
     def _parts(self, deployment: Any) -> tuple[Any, tuple[Any, ...], dict[str, Any]]:

@@ -189,8 +189,8 @@ def package_of(node: Node, app: str, revision: int, version: str) -> Package:
 
 
 def pickled(package: Package) -> bytes:
-    """A package as bytes that a process without workbench can load."""
-    return bytes(cloudpickle.dumps(package))
+    """A package as bytes that a process without workbench can load; see `packages.unpickled`."""
+    return bytes(cloudpickle.dumps(vars(package)))
 
 
 def application_of(

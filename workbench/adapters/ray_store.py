@@ -15,12 +15,11 @@ from workbench.core.snapshots import Counts, Look, Snapshot
 from workbench.errors import ClusterError
 from workbench.replica.link import find_store
 from workbench.replica.package import Package
-from workbench.replica.store import NAME, NAMESPACE, Store
+from workbench.replica.store import NAME, NAMESPACE, Answers, Store
 
 from .ray_serve import dumped, pickled
 
 ANSWER_S = 30.0  # a store that is being started included
-Answers = tuple[list[str], dict[str, str]]
 
 
 @dataclass(frozen=True)
@@ -85,7 +84,7 @@ class CodeStore:
         self._ask("settle", app, {})
 
     def prepare(self, app: str, packages: Mapping[str, Package], wait_s: float) -> Answers:
-        """Have every replica prepare new code.
+        """Have every replica prepare new code, and exchange it when all have within `wait_s`.
 
         Args:
             app: application name.
@@ -93,7 +92,7 @@ class CodeStore:
             wait_s: seconds to wait for answers.
 
         Returns:
-            Replicas that have not answered yet, and errors by replica.
+            Replicas that have not answered yet, errors by replica, and whether all is exchanged.
         """
         return self._answers("prepare", app, _blobs(app, packages), wait_s)
 
@@ -112,10 +111,6 @@ class CodeStore:
     def cancel(self, app: str) -> None:
         """Give the change up; what was exchanged is exchanged back."""
         self._ask("cancel", app)
-
-    def finish(self, app: str) -> None:
-        """The change is complete."""
-        self._ask("finish", app)
 
     def figures(self, app: str, after_s: float) -> Reports:
         """What the replicas of an application reported, and who waits for them.
@@ -155,8 +150,8 @@ class CodeStore:
         self._ask("unguard", app)
 
     def _answers(self, method: str, *args: Any) -> Answers:
-        pending, errors = self._ask(method, *args)
-        return list(pending), dict(errors)
+        pending, errors, complete = self._ask(method, *args)
+        return list(pending), dict(errors), bool(complete)
 
     def _ask(self, method: str, *args: Any) -> Any:
         return self._answered(getattr(self._actor, method).remote(*args))

@@ -39,11 +39,14 @@ class Verdict:
         lines: one line of progress per deployment.
         ready: every deployment has all its new replicas and none of the old takes requests.
         failure: Serve's report of a replica that could not start, or "".
+        lingers: a replaced replica of the ingress has not ended yet. A client that keeps its
+            connection through HAProxy open would still be answered by it, once.
     """
 
     lines: tuple[ProgressLine, ...]
     ready: bool
     failure: str
+    lingers: bool = False
 
 
 def before_of(details: Mapping[str, Any] | None) -> Before:
@@ -99,7 +102,14 @@ def judge(
         for node in wanted.graph.nodes
     )
     ready = all(line.state == "ready" for line in lines)
-    return Verdict(lines, ready, "" if ready else _failure(deployments, before))
+    lingers = _lingers(wanted, deployments, before)
+    return Verdict(lines, ready, "" if ready else _failure(deployments, before), lingers)
+
+
+def _lingers(wanted: Wanted, deployments: Mapping[str, Any], before: Before) -> bool:
+    name = wanted.graph.ingress.name
+    here = {r["replica_id"] for r in deployments.get(name, {}).get("replicas", ())}
+    return name in wanted.fresh and bool(here & before.replicas.get(name, frozenset()))
 
 
 def _line(

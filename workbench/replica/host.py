@@ -14,16 +14,16 @@ import inspect
 from contextlib import aclosing
 from typing import Any
 
-from ray import cloudpickle, serve
+from ray import serve
 
 from . import gpu
 from . import live as lives
+from . import package as packages
 from .asgi import Ingress, add_handler, request_id
 from .failures import Failures
 from .figures import Figures
 from .link import Link, find_store
 from .live import Live, Place
-from .package import Package
 from .pulse import Pulse
 from .store import LEAVE
 
@@ -51,17 +51,18 @@ class Host:
         self._before: tuple[Live, bytes] | None = None
         self._blob = b""
 
-    async def start(self, package: Package) -> None:
+    async def start(self, blob: bytes) -> None:
         """Bring the code to life, and wait for newer code from then on.
 
         Args:
-            package: the code as Serve knows it; the store may have newer code.
+            blob: the pickled package as Serve knows it; the store may have a newer one.
         """
+        package = packages.unpickled(blob)
         key = (package.app, package.deployment, package.version)
         store = find_store()
         if store is not None:
             self._blob = await store.newest.remote(key, package.revision)
-        first = cloudpickle.loads(self._blob) if self._blob else package
+        first = packages.unpickled(self._blob) if self._blob else package
         gpu.hold(first)
         try:
             self._live = await lives.made(first, self._place)
@@ -82,7 +83,7 @@ class Host:
             if not newer:
                 return int(seen)
             before = self._live
-            self._live = await lives.following(before, cloudpickle.loads(newer), self._place)
+            self._live = await lives.following(before, packages.unpickled(newer), self._place)
             self._set_knobs(before)
             self._blob = newer
 
@@ -93,8 +94,7 @@ class Host:
     def _prepare(self, blob: bytes) -> None:
         """Load new code beside what runs. Called by the link's thread."""
         self._staged, self._before = None, None
-        package = cloudpickle.loads(blob)
-        following = lives.following(self._live, package, self._place)
+        following = lives.following(self._live, packages.unpickled(blob), self._place)
         self._staged = blob, _finished(following)
 
     def _exchange(self, blob: bytes) -> None:

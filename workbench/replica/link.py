@@ -58,22 +58,25 @@ class Link(threading.Thread):
 
     def run(self) -> None:
         """Wait for orders for as long as the replica lives."""
+        done: str | None = None
         while True:
             try:
                 self._store = self._store or find_store()
                 if self._store is None:
                     time.sleep(RETRY_S)
                     continue
-                order = self._ask(self._store.next_order, self._seen)
+                order = self._ask(self._store.next_order, self._seen, done)
+                done = None
+                if order is not None and order[0] < 0:
+                    self._enter_again()
+                    order = None
             except ray.exceptions.RayError:
                 self._store = None  # it is being restarted
                 time.sleep(RETRY_S)
                 continue
-            if order is not None and order[0] < 0:
-                self._enter_again()
-            elif order is not None:
+            if order is not None:
                 self._seen, what, blob = order
-                self._obey(what, blob)
+                done = self._obey(what, blob)
 
     def _ask(self, method: Any, *args: Any) -> Any:
         return ray.get(method.remote(self._key, self._replica, *args))
@@ -87,8 +90,8 @@ class Link(threading.Thread):
         else:
             ray.get(self._store.remember.remote(self._key))
 
-    def _obey(self, what: str, blob: bytes) -> None:
-        error = ""
+    def _obey(self, what: str, blob: bytes) -> str:
+        """Carry an order out; returns why that failed, or ""."""
         try:
             if what == PREPARE:
                 self._prepare(blob)
@@ -97,8 +100,8 @@ class Link(threading.Thread):
             else:
                 self._undo()
         except BaseException as problem:
-            error = traceback_text(problem)
-        self._ask(self._store.report, error)
+            return traceback_text(problem)
+        return ""
 
     def _exchange_or_die(self, blob: bytes) -> None:
         """Take code that the others have; a replica that cannot must not go on with older code."""

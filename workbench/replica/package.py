@@ -95,8 +95,8 @@ def dump(
                 obj = with_globals(obj, globals_of(obj))
                 twins.append(obj)
             reduced = super().reducer_override(obj)
-            if isinstance(obj, type) and isinstance(reduced, tuple) and class_id(obj):
-                return _identified(reduced, class_id(obj))
+            if isinstance(obj, type) and isinstance(reduced, tuple):
+                return _identified(reduced, obj.__qualname__, class_id(obj))
             return reduced
 
     twins: list[FunctionType] = []  # alive while pickling, since ids are remembered
@@ -109,10 +109,18 @@ def dump(
 ID_AT = {"_make_skeleton_class": 4, "_make_skeleton_enum": 5}
 
 
-def _identified(reduced: tuple[Any, ...], name: str) -> tuple[Any, ...]:
+def _identified(reduced: tuple[Any, ...], qualname: str, name: str) -> tuple[Any, ...]:
+    """A class that is pickled by value, with its whole name and, unless "", a name to know it by.
+
+    cloudpickle forgets in which function or class another one was defined.
+    """
     make, args, *rest = reduced
     at = ID_AT.get(make.__name__)
-    return reduced if at is None else (make, (*args[:at], name, *args[at + 1 :]), *rest)
+    if at is None:
+        return reduced
+    state, slots = rest[0]
+    rest[0] = {**state, "__qualname__": qualname}, slots
+    return (make, (*args[:at], name, *args[at + 1 :]) if name else args, *rest)
 
 
 def with_globals(function: FunctionType, names: dict[str, Any]) -> FunctionType:
@@ -182,6 +190,11 @@ def load(code: bytes, children: Sequence[Any], known: MutableMapping[str, type])
             f"({sys.executable}); install it there, or name it in "
             f'ray_actor_options={{"runtime_env": {{"pip": ["{missing.name}"]}}}}'
         ) from missing
+
+
+def unpickled(blob: bytes) -> Package:
+    """The package whose fields were pickled; the class itself does not travel each time."""
+    return Package(**cloudpickle.loads(blob))
 
 
 def settle(package: Package) -> None:

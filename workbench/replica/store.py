@@ -27,6 +27,7 @@ LEASE_S = 10.0
 Key = tuple[str, str, str]  # application, deployment, version
 Blobs = dict[Key, tuple[bytes, int, dict[str, Any]]]  # package, revision, digests
 Order = tuple[int, str, bytes]  # number, what to do, pickled package
+Answers = tuple[list[str], dict[str, str], bool]  # who is waited for, errors, all is exchanged
 LEAVE = -1
 PREPARE, EXCHANGE, UNDO = "prepare", "exchange", "undo"
 
@@ -116,8 +117,20 @@ class Store:
         app, deployment, version = key
         self._current.setdefault(app, {}).setdefault(deployment, version)
 
-    async def next_order(self, key: Key, replica: str, after: int) -> Order | None:
-        """Wait for an order that is newer than number `after`; None when there is none yet."""
+    async def next_order(
+        self, key: Key, replica: str, after: int, done: str | None
+    ) -> Order | None:
+        """Wait for an order that is newer than number `after`; None when there is none yet.
+
+        Args:
+            key: application, deployment and version of the replica.
+            replica: its id.
+            after: number of the last order that it took.
+            done: why that order could not be carried out, "" when it was; None when this was said
+                before.
+        """
+        if done is not None:
+            self._report(key, replica, done)
         cell = self._cells.get(key)
         if cell is None or replica not in cell.members:
             return (-1, "enter", b"")
@@ -129,8 +142,7 @@ class Store:
                 return None
         return cell.order
 
-    async def report(self, key: Key, replica: str, error: str) -> None:
-        """A replica has done what the last order said, or says why not."""
+    def _report(self, key: Key, replica: str, error: str) -> None:
         change = self._changes.get(key[0])
         if change is None:
             return
@@ -179,10 +191,11 @@ class Store:
         now, rows = self._series.newer(app, after_s)
         return now, rows, looks
 
-    async def prepare(
-        self, app: str, blobs: Blobs, wait_s: float
-    ) -> tuple[list[str], dict[str, str]]:
-        """Have every replica of these cells prepare new code.
+    async def prepare(self, app: str, blobs: Blobs, wait_s: float) -> Answers:
+        """Have every replica of these cells prepare new code, and exchange it once all have.
+
+        Replicas that need longer than `wait_s` exchange nothing before `exchange` is called: the
+        caller may be gone by then.
 
         Args:
             app: application name.
@@ -190,14 +203,17 @@ class Store:
             wait_s: seconds to wait for answers.
 
         Returns:
-            Replicas that have not answered yet, and errors by replica.
+            Replicas that have not answered yet, errors by replica, and whether all is exchanged.
         """
         self._changes[app] = change = Change(blobs)
         for key, (blob, _, _) in blobs.items():
             await self._order(change, key, PREPARE, blob)
-        return await self.answers(app, wait_s)
+        pending, errors, _ = await self.answers(app, wait_s)
+        if pending or errors or self._changes.get(app) is not change:
+            return pending, errors, False
+        return await self.exchange(app, wait_s)
 
-    async def exchange(self, app: str, wait_s: float) -> tuple[list[str], dict[str, str]]:
+    async def exchange(self, app: str, wait_s: float) -> Answers:
         """Have every replica exchange its code for what it prepared; goes on without the caller."""
         change = self._changes[app]
         change.task = asyncio.create_task(self._exchange(change))
@@ -222,11 +238,12 @@ class Store:
             await self._heard(change)
         change.before.clear()
 
-    async def answers(self, app: str, wait_s: float) -> tuple[list[str], dict[str, str]]:
+    async def answers(self, app: str, wait_s: float) -> Answers:
         """Wait until every replica has answered, but no longer than `wait_s` seconds.
 
         Returns:
-            Replicas that have not answered yet (or "" while more is to come), and errors.
+            Replicas that have not answered yet (or "" while more is to come), errors, and whether
+            all is exchanged.
         """
         change = self._changes[app]
         loop = asyncio.get_running_loop()
@@ -237,8 +254,11 @@ class Store:
                 await asyncio.wait_for(change.heard.wait(), max(until - loop.time(), 0.0))
             except TimeoutError:
                 break
-        waiting = sorted(change.pending)
-        return waiting or ([""] if self._waits(change) else []), dict(change.errors)
+        waiting = sorted(change.pending) or ([""] if self._waits(change) else [])
+        complete = change.task is not None and not waiting and not change.errors
+        if complete and self._changes.get(app) is change:
+            del self._changes[app]
+        return waiting, dict(change.errors), complete
 
     async def cancel(self, app: str) -> None:
         """Give a change up: what was exchanged is exchanged back."""
@@ -250,10 +270,6 @@ class Store:
         await self._undo(change)
         for key in change.blobs:
             await self._order(change, key, UNDO, b"")
-
-    async def finish(self, app: str) -> None:
-        """A change is complete."""
-        self._changes.pop(app, None)
 
     async def drop(self, app: str, replicas: list[str]) -> None:
         """These replicas are gone: nobody waits for them."""
@@ -293,7 +309,7 @@ class Store:
         if guard.back:
             change = self._changes[app] = Change(guard.back)
             await self._exchange(change)
-            await self.finish(app)
+            self._changes.pop(app, None)
         await asyncio.to_thread(put_back, app, guard.application, guard.route_prefix)
 
     def _waits(self, change: Change) -> bool:

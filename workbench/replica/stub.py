@@ -26,7 +26,7 @@ class Stub:
         self, host: bytes, package: bytes, children: list[Any]
     ) -> None:
         made = cloudpickle.loads(host)(children)
-        await made.start(cloudpickle.loads(package))
+        await made.start(package)
         self._workbench_host = made
 
     def __getattr__(self, name: str) -> Any:

@@ -154,19 +154,13 @@ def _check(num_gpus: float | None, num_cpus: float | None, http_port: int) -> No
 
 
 def _path(data_path: str) -> str:
-    """The data path that a new cluster gets.
-
-    "auto" is Serve's own proxy: behind HAProxy a client that keeps its connection open may be
-    answered by replaced replicas once more after `deploy()` has returned.
-    """
+    """The data path that a new cluster gets; "auto" is the fast one wherever it can run."""
     if data_path not in ("auto", "fast", "python"):
         raise ClusterError(f"data_path={data_path!r} is none", 'choose "auto", "fast" or "python"')
-    if data_path != "fast":
-        return "python"
-    problem = haproxy.problem(tempfile.gettempdir())
-    if problem:
+    problem = "" if data_path == "python" else haproxy.problem(tempfile.gettempdir())
+    if problem and data_path == "fast":
         raise ClusterError(f"the fast data path cannot run: {problem}", 'data_path="python"')
-    return "fast"
+    return "python" if problem or data_path == "python" else "fast"
 
 
 def _compare(

@@ -21,6 +21,10 @@ from .request import Look, Request, name_of
 from .rollout import Good, Progress, RolloutFailed
 from .threads import in_background
 
+ANY_REPLICA = (
+    "requests go to any replica, whichever multiplexed model it has; "
+    'a cluster of workbench.start(data_path="python") sends them where the model is'
+)
 ADVICE = "mend the code and deploy again; app.logs() shows what the replicas wrote"
 
 
@@ -61,6 +65,8 @@ def deploy(
         look = Look(checked)  # Serve answers while the graph is pickled
         graph = ray_graph.graph_of(target, options, look.fingerprints)
         request = Request(look, graph, route_prefix, mode)
+        if graph.ingress.multiplexes and request.cluster.facts.data_path == "fast":
+            progress.say(f"{graph.ingress.name}: {ANY_REPLICA}")
         run = Run(request, note, timeout_s, surge=not allow_downtime, began_s=began_s)
         run.carry_out(progress, wait)
     return request
@@ -234,8 +240,12 @@ class Run:
 
     def _exchange(self, names: list[str], done: list[str]) -> None:
         packages = {name: self._shipped[name] for name in names}
-        Exchange(self._request.store, self._request.name, packages, self._timeout_s).run()
-        done += names
+        done += names  # before: an interrupt may come when all is exchanged
+        try:
+            Exchange(self._request.store, self._request.name, packages, self._timeout_s).run()
+        except RolloutFailed:
+            del done[len(done) - len(names) :]
+            raise
         self._took_ms |= dict.fromkeys(names, self._elapsed_ms())
 
     def _guard(self, done: list[str]) -> None:

@@ -6,8 +6,9 @@ import time
 from collections.abc import Callable, Mapping
 
 from workbench.adapters import cells, ray_serve
-from workbench.adapters.ray_store import Answers, CodeStore
+from workbench.adapters.ray_store import CodeStore
 from workbench.replica.package import Package
+from workbench.replica.store import Answers
 
 from .rollout import RolloutFailed
 
@@ -39,25 +40,26 @@ class Exchange:
         if not self._packages:
             return
         try:
-            self._all(lambda: self._store.prepare(self._app, self._packages, WAIT_S))
-            self._all(lambda: self._store.exchange(self._app, WAIT_S))
+            if not self._all(lambda: self._store.prepare(self._app, self._packages, WAIT_S)):
+                self._all(lambda: self._store.exchange(self._app, WAIT_S))
         except BaseException:
             self._store.cancel(self._app)
             raise
-        self._store.finish(self._app)
 
-    def _all(self, ask: Callable[[], Answers]) -> None:
+    def _all(self, ask: Callable[[], Answers]) -> bool:
+        """Wait until every replica has done what it was asked; whether all is exchanged."""
         until = time.monotonic() + self._timeout_s
-        pending, errors = ask()
+        pending, errors, complete = ask()
         while pending and not errors and time.monotonic() < until:
             gone = [each for each in pending if each and each not in self._running()]
             if gone:
                 self._store.drop(self._app, gone)
-            pending, errors = self._store.answers(self._app, WAIT_S)
+            pending, errors, complete = self._store.answers(self._app, WAIT_S)
         if errors:
             raise RolloutFailed(cells.resolve(next(iter(errors.values()))))
         if pending:
             raise RolloutFailed(f"replicas did not answer within {self._timeout_s:g} s: {pending}")
+        return complete
 
     def _running(self) -> set[str]:
         deployments = ray_serve.details().get(self._app, {}).get("deployments", {})

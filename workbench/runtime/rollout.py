@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -21,6 +21,7 @@ POLL_S = 0.03
 ROOM_EVERY_S = 1.0
 HEARD_EVERY_S = 1.0
 PLACED_WITHIN_S = 5.0  # a process takes seconds to start after it is placed
+LINGERS_S = 4.0  # a replaced replica ends within two, unless a stream holds it
 UNDO_S = 30.0
 
 
@@ -138,7 +139,7 @@ def follow(
     Raises:
         RolloutFailed: a replica could not start, or the time is over.
     """
-    began, room, looked, said = time.monotonic(), None, PLACED_WITHIN_S, 0.0
+    began, room, looked, said, ready = time.monotonic(), None, PLACED_WITHIN_S, 0.0, 0.0
     while True:
         elapsed_s = time.monotonic() - began
         if elapsed_s - looked > ROOM_EVERY_S:
@@ -150,13 +151,22 @@ def follow(
         found = ray_serve.details().get(app)
         verdict = judge(wanted, found, since, room, elapsed_s)
         progress.show(verdict.lines)
-        if verdict.ready and found and ray_cluster.routed(app, found["route_prefix"]):
-            return
+        if verdict.ready and found:
+            ready = ready or elapsed_s
+            ended = not verdict.lingers or elapsed_s - ready > LINGERS_S
+            if ray_cluster.routed(app, found["route_prefix"], _taking(found, wanted)) and ended:
+                return
         if verdict.failure:
             raise RolloutFailed(readable(verdict.failure))
         if elapsed_s > timeout_s:
             raise RolloutFailed(_too_slow(verdict, timeout_s))
         time.sleep(POLL_S)
+
+
+def _taking(found: Mapping[str, Any], wanted: Wanted) -> dict[str, bool]:
+    """By id of each replica of the ingress, whether it takes requests."""
+    replicas = found["deployments"][wanted.graph.ingress.name]["replicas"]
+    return {each["replica_id"]: word(each["state"]) == "RUNNING" for each in replicas}
 
 
 def readable(report: str) -> str:

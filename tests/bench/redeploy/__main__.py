@@ -67,7 +67,9 @@ def _measured(arguments: argparse.Namespace) -> list[Figure]:
         told = sys.stderr if arguments.verbose else nowhere
         stack.enter_context(contextlib.redirect_stdout(told))  # deploy() prints its progress
         stack.callback(workbench.stop)
-        cluster = workbench.start(num_cpus=LOGICAL_CPUS, http_port=free_ports(1)[0])
+        cluster = workbench.start(
+            num_cpus=LOGICAL_CPUS, http_port=free_ports(1)[0], data_path=arguments.data_path
+        )
         signal.signal(signal.SIGTERM, _leave)  # after Ray's own, which would leave the cluster
         bench = Bench(cluster.http_url, arguments.quick, out)
         for name in arguments.benches or BENCHES:
@@ -80,6 +82,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("benches", nargs="*", metavar="BENCH", help=", ".join(BENCHES))
     parser.add_argument("--quick", action="store_true", help="fewer rounds")
     parser.add_argument("--verbose", action="store_true", help="show what deploy() prints")
+    parser.add_argument("--data-path", default="auto", choices=["auto", "fast", "python"])
     arguments = parser.parse_args()
     unknown = set(arguments.benches) - set(BENCHES)
     if unknown:
