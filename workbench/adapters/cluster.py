@@ -17,7 +17,6 @@ from pathlib import Path
 
 import ray
 from ray import serve
-from ray.util.state import get_log
 
 from workbench.core.capacity import Room
 from workbench.core.cluster import ClusterFacts
@@ -337,7 +336,7 @@ def facts(http_url: str, dashboard: str, data_path: str) -> ClusterFacts:
         dashboard_url=f"http://{dashboard}" if dashboard else "",
         num_cpus=resources.get("CPU", 0.0),
         num_gpus=booked,
-        simulated_gpus=len(nodes) == 1 and booked > physical_gpus(),
+        simulated_gpus=len(nodes) == 1 and booked > 0 and booked > physical_gpus(),
         nodes=len(nodes),
         ray_version=ray.__version__,
         data_path=data_path,
@@ -370,6 +369,8 @@ def room() -> Room:
 
 def log_lines(tail: int, follow: bool, **source: str) -> Iterator[str]:
     """Lines of an actor's output, by Ray's own log API."""
+    from ray.util.state import get_log  # a tenth of a second, seldom needed
+
     timeout_s = LOG_TIMEOUT_S
     address = ray.get_runtime_context().gcs_address  # else Ray refuses to choose among several
     for chunk in get_log(address, tail=tail, follow=follow, timeout=timeout_s, **source):
