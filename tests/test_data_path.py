@@ -236,10 +236,10 @@ def test_no_replaced_process_answers_after_a_deploy(name: str) -> None:
     returned = []
     with ThreadPoolExecutor(6) as pool:
         clients = [pool.submit(query, pause_s) for pause_s in (0, 0, 0, 0.3, 0.7, 1.5)]
-        for number in (1, 2, 3):
+        for number in (1, 2):
             workbench.deploy(numbered(number), name=name)
             returned.append((time.monotonic(), number))
-        time.sleep(3)
+        time.sleep(2)
         done.set()
 
     assert [client.exception() for client in clients] == [None] * len(clients)

@@ -22,7 +22,7 @@ METRIC = "ray_serve_deployment_queued_queries"
 LINE = re.compile(rf"^{METRIC}\{{(.*)\}} (\S+)$", re.MULTILINE)
 LABEL = re.compile(r'(\w+)="((?:[^"\\]|\\.)*)"')
 EVERY_S = 1.8  # a look takes Ray's agent about 60 ms of CPU time
-SELDOM_S = 30.0  # between looks where no node answers
+SELDOM_S = 5.0  # between looks where no node answers in time
 ANSWER_S = 1.0
 Queues = dict[tuple[str, str], int]  # by application and deployment
 Look = tuple[float, dict[str, int]]  # store's time, requests that wait by deployment
