@@ -185,17 +185,42 @@ for ask in (app.status, app.logs, workbench.apps):
 """
 
 
-def test_a_cluster_that_is_gone_is_said(tmp_path: Path) -> None:
-    """A kernel that outlives its cluster is told so, whatever it asks; Ray would wait."""
-    env = {**os.environ, "WORKBENCH_HOME": str(tmp_path)}
-    command = [sys.executable, "-c", GONE.format(port=processes.free_ports(1)[0])]
-    done = subprocess.run(command, capture_output=True, text=True, env=env)
+RESTORED = """
+import workbench
+print("ANSWER", workbench.connect("double").post("/", json={"x": 21}).json())
+"""
 
-    said = [line for line in done.stdout.splitlines() if "cluster" in line]
-    assert len(said) == 3, done.stderr
+
+def test_a_cluster_that_is_gone_is_said_and_what_it_served_comes_back(tmp_path: Path) -> None:
+    """A kernel that outlives its cluster is told so; the state folder outlives both."""
+    env = {**os.environ, "WORKBENCH_HOME": str(tmp_path)}
+    [port] = processes.free_ports(1)
+    command = str(Path(sys.executable).with_name("workbench"))
+
+    def run(*words: str) -> str:
+        done = subprocess.run(words, capture_output=True, text=True, env=env)
+        return done.stdout + done.stderr
+
+    gone = run(sys.executable, "-c", GONE.format(port=port))
+    try:
+        advice = run(command, "doctor", "--http-port", str(port))
+        run(command, "down")
+        run(command, "up", "--http-port", str(port), "--num-cpus", "1")
+        restored = run(command, "restore")
+        answer = run(sys.executable, "-c", RESTORED)
+        again = run(command, "restore")
+    finally:
+        run(command, "down")
+
+    said = [line for line in gone.splitlines() if "cluster" in line]
+    assert len(said) == 3, gone
     assert "the cluster that this kernel was attached to is gone" in said[0]
     assert all("no cluster runs" in line for line in said[1:])
-    assert ray_cluster.known_head() is not None
+    assert ray_cluster.known_head() is not None  # ours
+    assert "restore" in advice
+    assert "restored: double" in restored
+    assert "ANSWER 42" in answer
+    assert "everything runs" in again
 
 
 def test_the_command_shows_the_status() -> None:

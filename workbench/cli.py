@@ -17,6 +17,8 @@ from workbench.adapters import doctor as checking
 from workbench.adapters import models as model_store
 from workbench.errors import WorkbenchError
 from workbench.runtime import apps, cluster
+from workbench.runtime import deploy as deploying
+from workbench.ui.progress import Progress
 
 app = typer.Typer(help=__doc__, no_args_is_help=True, add_completion=False)
 console = Console()
@@ -43,6 +45,13 @@ def down() -> None:
     """Stop the cluster and everything on it."""
     cluster.stop()
     console.print("no cluster runs")
+
+
+@app.command()
+def restore() -> None:
+    """Deploy what served last and does not run any more, such as after a reboot."""
+    names = deploying.restore(Progress)
+    console.print(f"restored: {', '.join(names)}" if names else "everything runs that served last")
 
 
 @app.command()

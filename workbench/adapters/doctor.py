@@ -111,13 +111,16 @@ def _leftovers() -> Check:
     known = content["cluster_id"] if content else None
     alive = bool(known) and len(processes.daemons(str(known))) >= 2
     if content and not alive:
-        return Check("cluster", False, "its daemons are gone", "workbench down && workbench up")
+        return Check("cluster", False, "its daemons are gone", COME_BACK)
     orphans = sorted(processes.clusters() - ({known} if alive else set()))
     orphans = [each for each in orphans if not processes.daemons(each)]
     if orphans:
         pids = " ".join(str(p.pid) for each in orphans for p in processes.marked(each))
         return Check("cluster", False, f"processes of a dead cluster: {pids}", f"kill {pids}")
     return Check("cluster", True, "running" if alive else "none runs")
+
+
+COME_BACK = "workbench down && workbench up && workbench restore"
 
 
 def _gpus() -> Check:

@@ -145,6 +145,13 @@ class History:
         found = self._read("app = ? AND outcome = ? ORDER BY number DESC LIMIT 1", app, SERVED)
         return found[0] if found else None
 
+    def apps(self) -> tuple[str, ...]:
+        """Names of the applications that served last and were not deleted."""
+        query = "SELECT DISTINCT app FROM revisions WHERE outcome = ? ORDER BY app"
+        return tuple(
+            str(row[0]) for row in self._do(lambda db: db.execute(query, (SERVED,)).fetchall())
+        )
+
     def revisions(self, app: str) -> tuple[Revision, ...]:
         """Every revision of an application, oldest first."""
         return self._read("app = ? ORDER BY number", app)

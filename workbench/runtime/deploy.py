@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 import threading
 import time
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -15,7 +16,7 @@ from workbench.core.rollout import Wanted, before_of
 from workbench.errors import DeployError, PlanError, WorkbenchError
 from workbench.replica.package import Package
 
-from . import rollout
+from . import cluster, rollout
 from .exchange import Exchange
 from .request import Look, Request, name_of
 from .rollout import Good, Progress, RolloutFailed
@@ -92,6 +93,27 @@ def rollback(name: str, to: int | None, progress: Progress, timeout_s: float) ->
         request = Request(Look(name), good.graph, good.route_prefix, carries=False)
         run = Run(request, f"back to revision {to}", timeout_s, surge=True, began_s=began_s)
         run.carry_out(progress, wait=True)
+
+
+def restore(show: Callable[[], Progress], timeout_s: float = 300.0) -> tuple[str, ...]:
+    """Deploy the revision that served last of every application that does not run any more.
+
+    Args:
+        show: makes the display of one deploy.
+        timeout_s: seconds that each may take.
+
+    Returns:
+        Names of the applications that were deployed.
+
+    Raises:
+        WorkbenchError: one could not be deployed; those before it serve.
+    """
+    cluster.attached()
+    past, running = history.here(), ray_serve.details()
+    gone = [name for name in past.apps() if name not in running]
+    for name in gone:
+        rollback(name, getattr(past.serving(name), "number", None), show(), timeout_s)
+    return tuple(gone)
 
 
 def _before(revisions: Any, serving: Any) -> int:

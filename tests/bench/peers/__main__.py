@@ -1,14 +1,17 @@
 """The same services by workbench and by its peers: requests per second and latencies.
 
-    python -m tests.bench.peers [--quick] [echo hops embed generate start]
+    python -m tests.bench.peers [--quick] [echo hops stream embed images generate start]
 
-Prints a table, and a JSON line per figure to stdout; all of them go to artefacts/peers.json too.
+Prints a table, and a JSON line per figure to stdout; all of them go to artefacts/peers.json too,
+and charts for the README to artefacts/peers.md.
 Needs wrk. The exit status is 1 when a ratio misses its limit.
 """
 
 from __future__ import annotations
 
 import argparse
+import base64
+import itertools
 import json
 import os
 import platform
@@ -24,17 +27,20 @@ from .starting import starting
 
 TEXT = "Ray Serve answers requests, and a notebook changes the service while it runs."
 LONG = "The capital of France is a city that many people visit each year because it has " * 2
+PHOTO = base64.b64encode(Path("data/photos/chelsea.jpg").read_bytes()).decode()
 ALL = (peers.UVICORN, peers.RAW, peers.PYTHON, peers.FAST, peers.LITSERVE, peers.BENTOML)
 # Workload: text, connections, peers, and limits as (peer, peer, least ratio of requests/s).
 WORKLOADS: dict[str, Any] = {
     "echo": (TEXT, 16, ALL, [("workbench", "Ray Serve", 7), ("workbench", "uvicorn", 0.33)]),
     "hops": (TEXT, 16, (peers.RAW, peers.PYTHON, peers.FAST), [("workbench", "Ray Serve", 3)]),
+    "stream": (TEXT, 16, ALL, []),
     "embed": (
         TEXT,
         16,
         (peers.UVICORN, peers.FAST, peers.LITSERVE, peers.BENTOML),
         [("workbench", "LitServe", 1), ("workbench", "BentoML", 1)],
     ),
+    "images": (PHOTO, 16, (peers.UVICORN, peers.FAST, peers.LITSERVE, peers.BENTOML), []),
     "generate": (
         LONG,
         16,
@@ -69,6 +75,7 @@ def main() -> int:
         "python": platform.python_version(),
     }
     (out / "peers.json").write_text(json.dumps({"machine": machine, "figures": found}, indent=1))
+    (out / "peers.md").write_text("\n".join(map(_chart, WORKLOADS, itertools.repeat(found))))
     return 0 if ok else 1
 
 
@@ -78,7 +85,7 @@ def _workload(name: str, quick: bool, found: list[dict[str, Any]]) -> bool:
     rps: dict[str, float] = {}
     print(f"{name}: {connections} connections", file=sys.stderr)
     for peer in all_peers:
-        with peers.serving(peer, name) as url:
+        with peers.serving(peer, name, text) as url:
             wrk(url, {"text": text}, connections, seconds)  # warm
             runs = [wrk(url, {"text": text}, connections, seconds) for _ in range(rounds)]
             single = wrk(url, {"text": text}, 1, seconds)
@@ -94,6 +101,20 @@ def _workload(name: str, quick: bool, found: list[dict[str, Any]]) -> bool:
         )
     kept = [_ratio(name, rps, *limit, found) for limit in limits]
     return all(kept)
+
+
+def _chart(name: str, found: list[dict[str, Any]]) -> str:
+    """A workload's requests per second as a Mermaid chart, the fastest first."""
+    rows = [each for each in found if each["workload"] == name and "rps" in each]
+    if not rows:
+        return ""
+    rows.sort(key=lambda each: -each["rps"])
+    names = ", ".join(f'"{each["peer"]}"' for each in rows)
+    values = ", ".join(f"{each['rps']:g}" for each in rows)
+    title = f"{name}: requests per second, {WORKLOADS[name][1]} connections"
+    return (
+        f'```mermaid\nxychart-beta\n  title "{title}"\n  x-axis [{names}]\n  bar [{values}]\n```\n'
+    )
 
 
 def _figure(name: str, peer: str, runs: list[Measured], single: Measured) -> dict[str, Any]:

@@ -51,8 +51,8 @@ BENTOML = Peer("BentoML", "bentoml_server.py", requirement="bentoml==1.4.40")
 
 
 @contextlib.contextmanager
-def serving(peer: Peer, workload: str) -> Iterator[str]:
-    """Run a peer with one workload; gives the URL of its endpoint."""
+def serving(peer: Peer, workload: str, text: str) -> Iterator[str]:
+    """Run a peer with one workload; gives the URL of its endpoint once it answers `text`."""
     port = free_ports(1)[0]
     python = _python(peer)
     command = [python, str(SERVERS / peer.server), workload, str(port), *peer.arguments]
@@ -72,7 +72,7 @@ def serving(peer: Peer, workload: str) -> Iterator[str]:
         )
         url = f"http://127.0.0.1:{port}/predict"
         try:
-            _wait(url, process, Path(home) / "stderr")
+            _wait(url, text, process, Path(home) / "stderr")
             yield url
         finally:
             _end(process)
@@ -83,6 +83,7 @@ def _environment(workload: str, home: str) -> dict[str, str]:
         **os.environ,
         "BENCH_EMBEDDER": workbench.model_path("all-minilm-l6-v2"),
         "BENCH_GENERATOR": workbench.model_path("smollm2-135m-instruct"),
+        "BENCH_CLASSIFIER": workbench.model_path("efficientnet-lite0"),
         "BENCH_WORKLOAD": workload,
         "BENTOML_DO_NOT_TRACK": "True",
         "HF_HUB_OFFLINE": "1",
@@ -93,11 +94,11 @@ def _environment(workload: str, home: str) -> dict[str, str]:
     }
 
 
-def _wait(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
+def _wait(url: str, text: str, process: subprocess.Popen[bytes], log: Path) -> None:
     until = time.monotonic() + READY_S
     while time.monotonic() < until and process.poll() is None:
         with contextlib.suppress(httpx.HTTPError):
-            if httpx.post(url, json={"text": "ready?"}, timeout=60).status_code == 200:
+            if httpx.post(url, json={"text": text}, timeout=60).status_code == 200:
                 return
         time.sleep(0.2)
     raise RuntimeError(f"no answer from {url}: {log.read_text()[-3000:]}")

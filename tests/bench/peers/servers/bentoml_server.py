@@ -1,10 +1,11 @@
 """BentoML, with batches of the same size; run by `bentoml serve`."""
 
 import os
+from collections.abc import AsyncGenerator
 from typing import Any
 
 import bentoml
-from work import BATCH, WORK
+from work import BATCH, WORK, pieces
 
 WORKLOAD = os.environ["BENCH_WORKLOAD"]
 
@@ -21,6 +22,13 @@ class Service:
         @bentoml.api
         async def predict(self, text: str) -> Any:
             return self.work([text])[0]
+
+    elif WORKLOAD == "stream":
+
+        @bentoml.api
+        async def predict(self, text: str) -> AsyncGenerator[str, None]:
+            async for piece in pieces(text):
+                yield piece
 
     else:
 

@@ -7,9 +7,10 @@ import asyncio
 from typing import Any
 
 from fastapi import FastAPI
+from fastapi.responses import StreamingResponse
 from pydantic import BaseModel
 from ray import serve
-from work import BATCH, BATCH_WAIT_S, WORK
+from work import BATCH, BATCH_WAIT_S, WORK, pieces
 
 
 class Text(BaseModel):
@@ -22,7 +23,8 @@ class Result(BaseModel):
 
 def application(workload: str) -> Any:
     """A bound application whose `/predict` does the workload."""
-    return {"echo": _echo, "hops": _hops}.get(workload, lambda: _model(workload))()
+    known = {"echo": _echo, "hops": _hops, "stream": _stream}
+    return known.get(workload, lambda: _model(workload))()
 
 
 def _echo() -> Any:
@@ -36,6 +38,19 @@ def _echo() -> Any:
             return Result(result=item.text)
 
     return Echo.bind()
+
+
+def _stream() -> Any:
+    api = FastAPI()
+
+    @serve.deployment(max_ongoing_requests=100, ray_actor_options={"num_cpus": 0.1})
+    @serve.ingress(api)
+    class Stream:
+        @api.post("/predict")
+        async def predict(self, item: Text) -> StreamingResponse:
+            return StreamingResponse(pieces(item.text))
+
+    return Stream.bind()
 
 
 def _hops() -> Any:

@@ -6,8 +6,9 @@ import sys
 
 import uvicorn
 from fastapi import FastAPI
+from fastapi.responses import StreamingResponse
 from pydantic import BaseModel
-from work import WORK
+from work import WORK, pieces
 
 app = FastAPI()
 
@@ -28,6 +29,12 @@ def main(workload: str, port: int) -> None:
         @app.post("/predict")
         async def echo(item: Text) -> Result:
             return Result(result=work([item.text])[0])
+
+    elif workload == "stream":
+
+        @app.post("/predict")
+        async def stream(item: Text) -> StreamingResponse:
+            return StreamingResponse(pieces(item.text))
 
     else:
 

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
+import base64
+import io
 import os
+from collections.abc import AsyncIterator
 from typing import Any
 
 BATCH = 8
 BATCH_WAIT_S = 0.01
 NEW_TOKENS = 24
+PIECES = 50
 
 
 class Echo:
@@ -69,4 +74,41 @@ class Generate:
             return list(self.tokenizer.batch_decode(new, skip_special_tokens=True))
 
 
-WORK = {"echo": Echo, "embed": Embed, "generate": Generate}
+class Classify:
+    """EfficientNet-Lite0 on JPEG photographs in base64: n pictures -> n labels."""
+
+    def __init__(self) -> None:
+        import torch
+        from transformers import AutoModelForImageClassification
+
+        torch.set_num_threads(os.cpu_count() or 1)
+        self.model = AutoModelForImageClassification.from_pretrained(
+            os.environ["BENCH_CLASSIFIER"], trust_remote_code=True
+        ).eval()
+
+    def __call__(self, texts: list[str]) -> list[Any]:
+        import torch
+
+        with torch.inference_mode():
+            pixels = torch.stack([self._pixels(base64.b64decode(text)) for text in texts])
+            classes = self.model(pixel_values=pixels).logits.argmax(-1).tolist()
+        return [self.model.config.id2label[each] for each in classes]
+
+    def _pixels(self, image: bytes) -> Any:
+        import numpy
+        import torch
+        from PIL import Image
+
+        picture = Image.open(io.BytesIO(image)).convert("RGB").resize((224, 224))
+        values = (numpy.asarray(picture, dtype=numpy.float32) - 127) / 128
+        return torch.from_numpy(values).permute(2, 0, 1)
+
+
+async def pieces(text: str) -> AsyncIterator[str]:
+    """A stream of `PIECES` pieces, as a fast model would make it."""
+    for number in range(PIECES):
+        yield f"{text[number % len(text)]}\n"
+        await asyncio.sleep(0)
+
+
+WORK = {"echo": Echo, "embed": Embed, "generate": Generate, "images": Classify, "stream": Echo}
