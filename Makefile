@@ -6,7 +6,7 @@ SERVING := $(addprefix tests/test_,$(addsuffix .py,data_path targets deploy rede
 export TOKENIZERS_PARALLELISM = false
 export HF_HUB_OFFLINE ?= 1
 
-.PHONY: setup demo test test-python-path lint bench bench-peers bench-redeploy lab models clean
+.PHONY: setup demo test test-python-path lint bench bench-peers bench-redeploy chaos lab models clean
 
 setup: $(STAMP)
 
@@ -45,6 +45,9 @@ bench-peers: models
 
 bench-redeploy: models
 	$(BIN)/python -m tests.bench.redeploy $(BENCHES)
+
+chaos: setup
+	$(BIN)/python -m tests.bench.redeploy --faults
 
 clean:
 	rm -rf $(VENV) build dist artefacts .pytest_cache .mypy_cache .ruff_cache .hypothesis

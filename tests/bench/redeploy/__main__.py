@@ -23,7 +23,7 @@ from pathlib import Path
 import workbench
 from workbench.adapters.processes import free_ports
 
-from . import cost, late, memory, rag, replace, swap, tune, undo
+from . import cost, faults, late, memory, rag, replace, swap, tune, undo
 from .figures import Bench, Figure, table
 from .services import delete_all
 
@@ -40,6 +40,14 @@ BENCHES: dict[str, Callable[[Bench], None]] = {
     "knob": tune.knob,
     "wider": tune.wider,
 }
+FAULTS: dict[str, Callable[[Bench], None]] = {
+    "controller": faults.controller,
+    "proxy": faults.proxy,
+    "only": faults.only,
+    "kernel": faults.kernel,
+    "kernels": faults.kernels,
+}
+ALL = BENCHES | FAULTS
 LOGICAL_CPUS = 16
 CORES = os.cpu_count()
 
@@ -72,19 +80,21 @@ def _measured(arguments: argparse.Namespace) -> list[Figure]:
         )
         signal.signal(signal.SIGTERM, _leave)  # after Ray's own, which would leave the cluster
         bench = Bench(cluster.http_url, arguments.quick, out)
-        for name in arguments.benches or BENCHES:
+        for name in arguments.benches:
             _run(name, bench)
     return bench.figures
 
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("benches", nargs="*", metavar="BENCH", help=", ".join(BENCHES))
+    parser.add_argument("benches", nargs="*", metavar="BENCH", help=", ".join(ALL))
     parser.add_argument("--quick", action="store_true", help="fewer rounds")
     parser.add_argument("--verbose", action="store_true", help="show what deploy() prints")
+    parser.add_argument("--faults", action="store_true", help=f"run {', '.join(FAULTS)}")
     parser.add_argument("--data-path", default="auto", choices=["auto", "fast", "python"])
     arguments = parser.parse_args()
-    unknown = set(arguments.benches) - set(BENCHES)
+    arguments.benches = list(FAULTS if arguments.faults else arguments.benches or BENCHES)
+    unknown = set(arguments.benches) - set(ALL)
     if unknown:
         parser.error(f"no such bench: {', '.join(sorted(unknown))}")
     return arguments
@@ -97,7 +107,7 @@ def _leave(signum: int, _: object) -> None:
 def _run(name: str, bench: Bench) -> None:
     began = time.monotonic()
     try:
-        BENCHES[name](bench)
+        ALL[name](bench)
     except Exception as error:  # one bench that breaks off must not hide the others
         traceback.print_exc()
         bench.broke_off(name, error)
