@@ -125,8 +125,9 @@ def kernel(bench: Bench) -> None:
             last = timed(10_000, lambda t=target: workbench.deploy(t, name="faults"))
             time.sleep(QUIET_S)
         _told(bench, f"kernel killed in a {what}", load, after_s=rounded(waits, 2))
-            bench.figure(
-            f"kernel killed in a {what}: older code after the next deploy", len(mixed), "", "== 0"
+        late = len(stale(load.answers, [last]))
+        bench.figure(
+            f"kernel killed in a {what}: older code after the next deploy", late, "", "== 0"
         )
         states = [d.state for d in app.status().deployments]
         bench.figure(
