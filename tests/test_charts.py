@@ -8,7 +8,7 @@ import re
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workbench.core.charts import CHARTS, GRID, SECONDS, TALL, marks, path, top, window
+from workbench.core.charts import CHARTS, GRID, SECONDS, TALL, marks, path, rows, top, window
 from workbench.core.metrics import DeploymentSample, Sample
 from workbench.core.revision import Revision
 from workbench.ui import style
@@ -32,7 +32,7 @@ def revision(number: int, ago_s: float, outcome: str = "served", note: str = "")
 def test_every_sample_stands_at_its_second(ages: set[int]) -> None:
     """A chart shows what was measured when it was, and nothing else but short bridges."""
     found = [sample(age, rate=age + 1.0) for age in sorted(ages, reverse=True)]
-    [rates, errors] = window(found, "D", RATE, NOW_S)
+    [rates, errors] = rows(window(found, "D", NOW_S), RATE)
 
     assert len(rates) == len(errors) == len(GRID)
     for place, value in zip(GRID, rates, strict=True):
@@ -46,7 +46,7 @@ def test_every_sample_stands_at_its_second(ages: set[int]) -> None:
 def test_clocks_that_beat_leave_no_hole(shift: float, period_s: float) -> None:
     """Samples come about once per second, not exactly."""
     found = [sample(110 - i * period_s + shift, rate=1.0) for i in range(100)]
-    [rates, _] = window(found, "D", RATE, NOW_S)
+    [rates, _] = rows(window(found, "D", NOW_S), RATE)
     known = [i for i, value in enumerate(rates) if not math.isnan(value)]
 
     assert known == list(range(known[0], known[-1] + 1))
@@ -55,12 +55,14 @@ def test_clocks_that_beat_leave_no_hole(shift: float, period_s: float) -> None:
 def test_what_was_not_measured_is_a_hole() -> None:
     """No latency is drawn for seconds in which no request ended, and none for a gap."""
     found = [sample(20, 1.0), sample(19, 0.0, p50_ms=None), sample(10, 1.0)]
-    rows = window(found, "D", LATENCY, NOW_S)
+    values = rows(window(found, "D", NOW_S), LATENCY)
 
-    assert rows[0][SECONDS - 20] == 5.0
-    assert math.isnan(rows[0][SECONDS - 19])
-    assert math.isnan(rows[0][SECONDS - 15])
-    assert all(math.isnan(value) for row in window(found, "other", RATE, NOW_S) for value in row)
+    assert values[0][SECONDS - 20] == 5.0
+    assert math.isnan(values[0][SECONDS - 19])
+    assert math.isnan(values[0][SECONDS - 15])
+    assert all(
+        math.isnan(value) for row in rows(window(found, "other", NOW_S), RATE) for value in row
+    )
 
 
 @given(st.lists(st.one_of(st.floats(0, 1e9), st.just(math.nan)), max_size=20))

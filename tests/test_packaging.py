@@ -88,6 +88,15 @@ def test_data_carries_its_licences() -> None:
         assert (ROOT / "data" / folder / "README.md").is_file()
 
 
+def test_each_security_promise_names_a_test_that_exists() -> None:
+    """What SECURITY.md promises is held by what it names."""
+    named = re.findall(r"`([\w/]+\.py)::(\w+)`", (ROOT / "SECURITY.md").read_text())
+
+    assert len(named) >= 8
+    for file, test in named:
+        assert f"def {test}(" in (ROOT / "tests" / file).read_text(), f"{file}::{test}"
+
+
 def test_sanitizing_takes_out_what_varies() -> None:
     """Nbval reads "replace: " with its trailing space only; an editor may strip it."""
     pairs = get_sanitize_patterns((ROOT / "notebooks" / "sanitize.cfg").read_text())

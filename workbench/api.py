@@ -12,7 +12,7 @@ from workbench.runtime import deploy as _deploy
 from workbench.runtime.app import App
 from workbench.runtime.apps import Apps
 from workbench.runtime.cluster import Cluster
-from workbench.ui import display
+from workbench.ui import display, magic
 from workbench.ui.progress import Progress
 
 display.register()
@@ -125,8 +125,6 @@ def plan(
 
 def load_magic(shell: Any) -> None:
     """Teach an IPython shell the `%%deploy` magic."""
-    from workbench.ui import magic  # IPython is there when this is called
-
     magic.register(shell, deploy)
 
 

@@ -58,19 +58,16 @@ class Mark:
     text: str
 
 
-def window(
-    samples: Sequence[Sample], deployment: str, chart: Chart, now_s: float
-) -> list[list[float]]:
-    """Values of each line of a chart on `GRID`.
+Window = tuple[DeploymentSample | None, ...]  # one per point of `GRID`
+
+
+def window(samples: Sequence[Sample], deployment: str, now_s: float) -> Window:
+    """One deployment's samples on `GRID`, None where nothing was measured.
 
     Args:
         samples: oldest first.
         deployment: whose figures.
-        chart: which figures.
         now_s: seconds since the epoch at the right end.
-
-    Returns:
-        One row per line, of `len(GRID)` values; nan where nothing was measured.
     """
     found: dict[int, DeploymentSample] = {}
     for sample in samples:
@@ -78,11 +75,13 @@ def window(
         if 0 <= place <= SECONDS and deployment in sample.deployments:
             found[place] = sample.deployments[deployment]
     _bridge(found)
+    return tuple(map(found.get, range(len(GRID))))
+
+
+def rows(seen: Window, chart: Chart) -> list[list[float]]:
+    """Values of each line of a chart, one per point of `GRID`; nan where nothing was measured."""
     return [
-        [
-            _number(getattr(found[place], name)) if place in found else NAN
-            for place in range(len(GRID))
-        ]
+        [NAN if each is None else _number(getattr(each, name)) for each in seen]
         for name, _ in chart.lines
     ]
 

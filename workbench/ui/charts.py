@@ -10,7 +10,18 @@ from html import escape
 
 import ipywidgets
 
-from workbench.core.charts import CHARTS, SECONDS, TALL, Chart, Mark, path, top, window
+from workbench.core.charts import (
+    CHARTS,
+    SECONDS,
+    TALL,
+    Chart,
+    Mark,
+    Window,
+    path,
+    rows,
+    top,
+    window,
+)
 from workbench.core.metrics import Sample
 
 from . import comms, texts
@@ -19,22 +30,19 @@ EVERY_S = 20  # between two lines of the grid
 ROWS = 3  # heights of the labels of marks, so that those of close ones can be read
 
 
-def chart_html(
-    chart: Chart, samples: Sequence[Sample], deployment: str, marks: Sequence[Mark], now_s: float
-) -> str:
+def chart_html(chart: Chart, seen: Window, marks: Sequence[Mark], now_s: float) -> str:
     """One chart: title and legend, the axis of values, lines and marks.
 
     Args:
         chart: what it shows.
-        samples: oldest first.
-        deployment: whose figures.
+        seen: the samples of a deployment.
         marks: changes.
         now_s: seconds since the epoch at the right end.
     """
-    rows = window(samples, deployment, chart, now_s)
-    highest = top(rows)
+    values = rows(seen, chart)
+    highest = top(values)
     lines = "".join(
-        f'<path class="wb-l{i}" d="{path(row, highest)}"/>' for i, row in enumerate(rows)
+        f'<path class="wb-l{i}" d="{path(row, highest)}"/>' for i, row in enumerate(values)
     )
     places = [SECONDS - (now_s - each.at_s) for each in marks]
     strokes = "".join(f"M{place:.1f} 0V{TALL}" for place in places)
@@ -56,7 +64,8 @@ def charts_html(
     samples: Sequence[Sample], deployment: str, marks: Sequence[Mark], now_s: float
 ) -> str:
     """All charts above one time axis."""
-    body = "".join(chart_html(each, samples, deployment, marks, now_s) for each in CHARTS)
+    seen = window(samples, deployment, now_s)
+    body = "".join(chart_html(each, seen, marks, now_s) for each in CHARTS)
     ticks = "".join(f"<span>{-ago}</span>" for ago in range(SECONDS, -1, -EVERY_S))
     return f'{body}<div class="wb-x">{ticks}</div><div class="wb-x-name">seconds ago</div>'
 

@@ -6,8 +6,6 @@ import ast
 from collections.abc import Callable
 from typing import Any
 
-from IPython.core.magic_arguments import argument, magic_arguments, parse_argstring
-
 from workbench.errors import PlanError
 
 Deploy = Callable[..., Any]
@@ -20,11 +18,14 @@ def register(shell: Any, deploy: Deploy) -> None:
         shell: the shell.
         deploy: what is called with the cell's last expression; `workbench.deploy`.
     """
-    magic = magic_arguments()(_with_arguments(shell, deploy))
+    magic = _with_arguments(shell, deploy)
     shell.register_magic_function(magic, magic_kind="cell", magic_name="deploy")
 
 
 def _with_arguments(shell: Any, deploy: Deploy) -> Any:
+    from IPython.core.magic_arguments import argument, magic_arguments, parse_argstring
+
+    @magic_arguments()
     @argument("name", nargs="?", help="application name; the target's own when left out")
     @argument("--route-prefix", help="path of the ingress, such as /rag")
     @argument("--note", default="", help="what to remember about this revision")
