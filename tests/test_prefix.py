@@ -25,7 +25,7 @@ def answer(path: str, prefix: str = "") -> httpx.Response:
     def where(request: Request) -> Any:
         return str(request.url_for("where").path)
 
-    ingress = Ingress(Failures(), lambda: (app, Lifespan(app)), [], Figures())
+    ingress = Ingress(Failures(), lambda: (app, Lifespan(app), ""), [], Figures())
     headers = {"x-forwarded-context": prefix} if prefix else {}
 
     async def ask() -> httpx.Response:

@@ -64,6 +64,7 @@ def deploy(
     note: str = "",
     mode: str = "auto",
     allow_downtime: bool = False,
+    require_key: bool = False,
     **options: Any,
 ) -> App:
     """Deploy a target, or a new version of it, and return when every replica runs it.
@@ -79,6 +80,8 @@ def deploy(
         mode: "auto" changes only what must be; "replace" gives new processes to every deployment;
             "swap" refuses what cannot be exchanged in the live processes.
         allow_downtime: stop the old replicas first where old and new do not fit together.
+        require_key: answer 401 to requests without the key of the state folder, which `app` sends
+            by itself; others send what stands in its file `ingress-key` as `X-API-Key`.
         **options: of `serve.deployment`, such as `num_replicas=3`, for a target that is no Serve
             deployment yet.
 
@@ -101,6 +104,7 @@ def deploy(
         note=note,
         mode=mode,
         allow_downtime=allow_downtime,
+        require_key=require_key,
         **options,
     )
     return App(done.name, done.route_prefix, done.cluster, done.history, Progress)
@@ -112,6 +116,7 @@ def plan(
     name: str | None = None,
     route_prefix: str | None = None,
     mode: str = "auto",
+    require_key: bool = False,
     **options: Any,
 ) -> Plan:
     """Say what `deploy()` would do with the same arguments, and why. Changes nothing.
@@ -120,7 +125,14 @@ def plan(
         PlanError: the target, name, route prefix or options cannot be deployed.
         CapacityError: the cluster is too small.
     """
-    return _deploy.plan(target, name=name, route_prefix=route_prefix, mode=mode, **options)
+    return _deploy.plan(
+        target,
+        name=name,
+        route_prefix=route_prefix,
+        mode=mode,
+        require_key=require_key,
+        **options,
+    )
 
 
 def load_magic(shell: Any) -> None:

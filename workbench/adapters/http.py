@@ -43,6 +43,7 @@ class Ingress:
         base_url: address with the route prefix, such as http://127.0.0.1:8000/rag.
         traceback_of: the replica's traceback for a request id, or "".
         timeout_s: seconds that one answer, or one piece of a stream, may take.
+        headers: gives headers to send each time.
     """
 
     def __init__(
@@ -51,9 +52,10 @@ class Ingress:
         *,
         traceback_of: Callable[[str], str] = no_traceback,
         timeout_s: float = 300.0,
+        headers: Callable[[], dict[str, str]] = dict,
     ) -> None:
         self.base_url = base_url.rstrip("/")
-        self._traceback_of = traceback_of
+        self._traceback_of, self._headers = traceback_of, headers
         host = urlsplit(base_url).hostname or ""
         self._local = host in ("localhost", "::1") or host.startswith("127.")
         self.client = httpx.Client(
@@ -61,9 +63,13 @@ class Ingress:
             timeout=httpx.Timeout(timeout_s, connect=CONNECT_TIMEOUT_S),
             verify=base_url.startswith("https:"),  # reading the certificates takes 60 ms
             trust_env=not self._local,  # a proxy of the environment is not for this machine
-            event_hooks={"request": [_identify]},
+            event_hooks={"request": [self._identify]},
         )
         self.call = Operations(self.document, self.stream)
+
+    def _identify(self, request: httpx.Request) -> None:
+        for name, value in {"x-request-id": uuid.uuid4().hex, **self._headers()}.items():
+            request.headers.setdefault(name, value)
 
     def get(self, path: str = "/", **options: Any) -> httpx.Response:
         """Send GET; see `request`."""
@@ -132,7 +138,8 @@ class Ingress:
             IngressError: nothing answered, or the service refused.
         """
         url = f"ws{self.base_url.removeprefix('http')}/{path.lstrip('/')}"
-        headers = {"x-request-id": uuid.uuid4().hex, **dict(options.pop("additional_headers", {}))}
+        headers = {"x-request-id": uuid.uuid4().hex, **self._headers()}
+        headers |= dict(options.pop("additional_headers", {}))
         if self._local:
             options.setdefault("proxy", None)  # as for HTTP
         try:
@@ -385,10 +392,6 @@ def _complaint(each: Any) -> str:
 
 def _shortened(text: str) -> str:
     return text if len(text) <= SHOWN else f"{text[:SHOWN]}..."
-
-
-def _identify(request: httpx.Request) -> None:
-    request.headers.setdefault("x-request-id", uuid.uuid4().hex)
 
 
 def _id(request: httpx.Request) -> str:

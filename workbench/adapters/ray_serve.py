@@ -185,6 +185,7 @@ def package_of(node: Node, app: str, revision: int, version: str) -> Package:
         sources=node.sources,
         folder=cells.folder(),
         import_paths=cells.import_paths(),
+        key_digest=node.key_digest,
     )
 
 

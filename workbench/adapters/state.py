@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import secrets
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,6 +18,7 @@ from workbench.errors import WorkbenchError
 
 from . import cells
 
+KEY_FILE = "ingress-key"
 LOCK_TIMEOUT_S = 330.0
 
 
@@ -60,6 +63,23 @@ def write(name: str, content: dict[str, Any]) -> None:
 def forget(name: str) -> None:
     """Remove a file of the state folder. Harmless when there is none."""
     (folder() / name).unlink(missing_ok=True)
+
+
+def ingress_key(make: bool = False) -> str:
+    """The key for ingresses that ask for one, kept with mode 0600; "" when there is none.
+
+    Args:
+        make: make one when there is none.
+    """
+    path = folder() / KEY_FILE
+    if make and not path.exists():
+        handle, temporary = tempfile.mkstemp(dir=folder())  # mode 0600
+        with os.fdopen(handle, "w") as file:
+            file.write(secrets.token_urlsafe(32))
+        with contextlib.suppress(FileExistsError):  # another kernel was first; it is there whole
+            os.link(temporary, path)
+        os.unlink(temporary)
+    return path.read_text() if path.exists() else ""
 
 
 @contextmanager

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from workbench.errors import PlanError
@@ -12,6 +12,7 @@ from workbench.errors import PlanError
 from .fingerprint import Fingerprint
 from .knobs import Setting
 
+KEY = "require_key"  # as the plan calls it
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 PREFIX = re.compile(r"/|(/[A-Za-z0-9_.~@:-]+)+")
 
@@ -60,6 +61,7 @@ class Node:
         batching: size and wait in seconds of each method decorated by `@serve.batch`, as declared.
         reconfigures: whether it has a `reconfigure` method.
         settings: what `tune()` set on it, by knob; the options hold these values already.
+        key_digest: digest of the key that requests to the ingress must carry, or "".
     """
 
     name: str
@@ -81,6 +83,7 @@ class Node:
     batching: dict[str, tuple[int, float]] = field(default_factory=dict)
     reconfigures: bool = False
     settings: dict[str, Setting] = field(default_factory=dict)
+    key_digest: str = ""
 
 
 @dataclass(frozen=True)
@@ -93,6 +96,12 @@ class Graph:
     def ingress(self) -> Node:
         """The deployment that answers over HTTP."""
         return self.nodes[-1]
+
+    def keyed(self, digest: str) -> Graph:
+        """The same graph whose ingress asks for the key with this digest."""
+        *others, node = self.nodes
+        made_of = replace(node.fingerprint, light={**node.fingerprint.light, KEY: digest})
+        return Graph((*others, replace(node, fingerprint=made_of, key_digest=digest)))
 
 
 def need_of(options: Mapping[str, Any]) -> Need:

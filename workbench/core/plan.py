@@ -9,11 +9,13 @@ from typing import Any
 from workbench.errors import PlanError
 
 from .fingerprint import Fingerprint
+from .graph import KEY
 
 KEEP, TUNE, SWAP, REPLACE, ADD, REMOVE = "keep", "tune", "swap", "replace", "add", "remove"
 MODES = ("auto", "swap", "replace")
 # Serve looks for these methods once, when a replica starts.
-CONFIG = "user_config"  # it goes to the replicas with the code
+CONFIG = "user_config"
+WITH_CODE = (CONFIG, KEY)  # options that go to the replicas with the code
 HOOKS = (
     *("__call__", "reconfigure", "check_health", "record_autoscaling_stats"),
     *("record_routing_stats", "record_replica_metadata"),
@@ -118,7 +120,7 @@ def _action(
 def compare(name: str, old: Fingerprint, new: Fingerprint) -> Action:
     """What must happen to a deployment so that it becomes `new`."""
     tuned = changed(old.light, new.light)
-    for_serve = [each for each in tuned if each != CONFIG]
+    for_serve = [each for each in tuned if each not in WITH_CODE]
     knobs = changed(old.tuned, new.tuned)
     forced = _needs_processes(old, new)
     if forced:
@@ -134,7 +136,7 @@ def compare(name: str, old: Fingerprint, new: Fingerprint) -> Action:
         return Action(name, SWAP, reason, bool(for_serve), exchanges=True)
     if tuned or knobs:
         reason = f"{_listed(knobs or tuned)} changed"
-        exchanges = bool(knobs) or CONFIG in tuned
+        exchanges = bool(knobs) or any(each in WITH_CODE for each in tuned)
         return Action(name, TUNE, reason, bool(for_serve), exchanges)
     return Action(name, KEEP, "nothing changed")
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from .failures import Failures, traceback_text
 from .figures import Figures
+from .keys import admits, refuse
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -94,7 +95,8 @@ class Ingress:
 
     Args:
         failures: where tracebacks are kept.
-        current: gives the current application and its start-up.
+        current: gives the current application, its start-up and the digest of the key that it
+            asks for, or "".
         handlers: exception handlers that every application is to have; Serve adds its own.
         figures: where requests are counted.
     """
@@ -102,7 +104,7 @@ class Ingress:
     def __init__(
         self,
         failures: Failures,
-        current: Callable[[], tuple[Any, Lifespan]],
+        current: Callable[[], tuple[Any, Lifespan, str]],
         handlers: list[tuple[Any, Any]],
         figures: Figures,
     ) -> None:
@@ -114,7 +116,9 @@ class Ingress:
         if scope["type"] == "lifespan":
             await self._answer_lifespan(receive, send)
             return
-        app, lifespan = self._current()
+        app, lifespan, key_digest = self._current()
+        if not admits(key_digest, scope["headers"]):
+            app = refuse
         if lifespan.state:
             scope["state"] = {**lifespan.state, **scope.get("state", {})}
         scope = under_prefix(scope)

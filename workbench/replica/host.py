@@ -159,7 +159,7 @@ class Host:
 
     def _shown(self) -> Any:
         live = self._live
-        return live.asgi, live.lifespan
+        return live.asgi, live.lifespan, live.package.key_digest
 
     def _method(self, name: str) -> Any:
         target = self._live.target

@@ -47,6 +47,7 @@ class Package:
         sources: text of each notebook cell by the file name that its code carries.
         folder: working directory of the notebook's process.
         import_paths: folders of `sys.path` that are the user's own.
+        key_digest: digest of the key that requests must carry, or "".
     """
 
     app: str
@@ -63,6 +64,7 @@ class Package:
     sources: dict[str, str] = field(default_factory=dict)
     folder: str = ""
     import_paths: tuple[str, ...] = ()
+    key_digest: str = ""
 
 
 def dump(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from workbench.adapters import cells, ray_handles, ray_serve, ray_store
+from workbench.adapters import cells, ray_handles, ray_serve, ray_store, state
 from workbench.adapters import cluster as ray_cluster
 from workbench.adapters.history import History
 from workbench.adapters.http import Ingress
@@ -23,6 +23,11 @@ from workbench.replica.host import CALL
 
 from . import deploy, figures, logs, rollout, tune
 from .cluster import Cluster, check_there
+
+
+def _key_header() -> dict[str, str]:
+    key = state.ingress_key()
+    return {"x-api-key": key} if key else {}
 
 
 class App:
@@ -49,7 +54,7 @@ class App:
         self._cluster, self._history, self._show = cluster, history, show
         self.url = cluster.http_url + ("" if route_prefix == "/" else route_prefix)
         self.docs_url = f"{self.url}/docs"
-        self._ingress = Ingress(self.url, traceback_of=self._traceback_of)
+        self._ingress = Ingress(self.url, traceback_of=self._traceback_of, headers=_key_header)
 
     def __repr__(self) -> str:
         return f"{self.name} at {self.route_prefix}"

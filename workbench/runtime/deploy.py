@@ -10,10 +10,13 @@ from contextlib import AbstractContextManager
 from typing import Any
 
 from workbench.adapters import cells, history, ray_graph, ray_serve, state
+from workbench.core.graph import Graph
 from workbench.core.plan import ADD, REPLACE, Action, Plan
 from workbench.core.revision import FAILED, INTERRUPTED, DeploymentRecord
 from workbench.core.rollout import Wanted, before_of
 from workbench.errors import DeployError, PlanError, WorkbenchError
+from workbench.replica import package as packages
+from workbench.replica.keys import digest_of
 from workbench.replica.package import Package
 
 from . import cluster, rollout
@@ -35,11 +38,12 @@ def plan(
     name: str | None = None,
     route_prefix: str | None = None,
     mode: str = "auto",
+    require_key: bool = False,
     **options: Any,
 ) -> Plan:
     """Say what `deploy()` would do with the same arguments, and why; see `workbench.plan`."""
     look = Look(name_of(target, name))
-    request = Request(look, ray_graph.graph_of(target, options), route_prefix, mode)
+    request = Request(look, _graph(target, options, require_key), route_prefix, mode)
     request.check_capacity(surge=True)
     return request.plan
 
@@ -55,6 +59,7 @@ def deploy(
     note: str = "",
     mode: str = "auto",
     allow_downtime: bool = False,
+    require_key: bool = False,
     **options: Any,
 ) -> Request:
     """Deploy a target; see `workbench.deploy`. Returns what was asked for and is true now."""
@@ -64,13 +69,25 @@ def deploy(
     checked = name_of(target, name)
     with held(checked, progress):
         look = Look(checked)  # Serve answers while the graph is pickled
-        graph = ray_graph.graph_of(target, options, look.fingerprints)
+        graph = _graph(target, options, require_key, look.fingerprints)
         request = Request(look, graph, route_prefix, mode)
         if graph.ingress.multiplexes and request.cluster.facts.data_path == "fast":
             progress.say(f"{graph.ingress.name}: {ANY_REPLICA}")
         run = Run(request, note, timeout_s, surge=not allow_downtime, began_s=began_s)
         run.carry_out(progress, wait)
     return request
+
+
+def _graph(target: Any, options: dict[str, Any], require_key: bool, *live: Any) -> Graph:
+    graph = ray_graph.graph_of(target, options, *live)
+    if not require_key:
+        return graph
+    if graph.ingress.kind == packages.PLAIN:
+        raise PlanError(
+            f"require_key: requests to {graph.ingress.name!r} go to its own __call__",
+            "give it a FastAPI ingress, or look at the header X-API-Key in its __call__",
+        )
+    return graph.keyed(digest_of(state.ingress_key(make=True)))
 
 
 def held(name: str, progress: Progress) -> AbstractContextManager[None]:
