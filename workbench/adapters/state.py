@@ -78,7 +78,7 @@ def ingress_key(make: bool = False) -> str:
             file.write(secrets.token_urlsafe(32))
         with contextlib.suppress(FileExistsError):  # another kernel was first; it is there whole
             os.link(temporary, path)
-        os.unlink(temporary)
+        Path(temporary).unlink()
     return path.read_text() if path.exists() else ""
 
 
