@@ -302,10 +302,10 @@ def _codes(thing: Any, seen: set[int]) -> Iterator[CodeType]:
 
 
 def _codes_of_function(thing: Any, seen: set[int]) -> Iterator[CodeType]:
-    wrapped = getattr(thing, "__wrapped__", None) or getattr(thing, "__func__", None)
+    wrapped = _attribute(thing, "__wrapped__") or _attribute(thing, "__func__")
     if wrapped is not None:
         yield from _codes(wrapped, seen)
-    code = getattr(thing, "__code__", None)
+    code = _attribute(thing, "__code__")
     if isinstance(code, CodeType):
         yield from _codes(code, seen)
         for cell in thing.__closure__ or ():
@@ -314,8 +314,17 @@ def _codes_of_function(thing: Any, seen: set[int]) -> Iterator[CodeType]:
             value = thing.__globals__.get(name)
             if getattr(value, "__module__", None) == "__main__":
                 yield from _codes(value, seen)
-    for route in getattr(thing, "routes", None) or ():
-        yield from _codes(getattr(route, "endpoint", None), seen)
+    routes = _attribute(thing, "routes")
+    for route in routes if isinstance(routes, list | tuple) else ():
+        yield from _codes(_attribute(route, "endpoint"), seen)
+
+
+def _attribute(thing: Any, name: str) -> Any:
+    """An attribute, or None: what the user's objects answer may be anything, an error too."""
+    try:
+        return getattr(thing, name, None)
+    except Exception:
+        return None
 
 
 def _closed_over(cell: Any, seen: set[int]) -> Iterator[CodeType]:

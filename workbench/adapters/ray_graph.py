@@ -15,7 +15,7 @@ from workbench.core.fingerprint import Fingerprint, Parts, fingerprint
 from workbench.core.graph import Graph, Node, kebab, need_of
 from workbench.core.references import outer_names
 from workbench.core.units import closure_digest
-from workbench.errors import PlanError
+from workbench.errors import PlanError, WorkbenchError
 from workbench.replica import apps
 from workbench.replica import package as packages
 
@@ -52,8 +52,22 @@ def graph_of(
     Raises:
         PlanError: the target is of no known kind, cannot be pickled, or calls itself.
     """
-    application, kind = _application(target, options)
-    return _Walk(target, kind, live).graph(application)
+    try:
+        application, kind = _application(target, options)
+        return _Walk(target, kind, live).graph(application)
+    except WorkbenchError:
+        raise
+    except (Exception, SystemExit) as error:  # the user's objects answer as they like
+        raise PlanError(
+            f"a {type(target).__name__} cannot be deployed: looking into it raised "
+            f"{type(error).__name__}: {_said(error)}",
+            UNPICKLABLE_ADVICE,
+        ) from error
+
+
+def _said(error: BaseException) -> str:
+    text = str(error)
+    return text if len(text) <= SHOWN else f"{text[:SHOWN]}..."
 
 
 def target_name(target: Any) -> str:
@@ -110,6 +124,7 @@ def _kind(target: Any) -> str:
     return packages.OBJECT
 
 
+SHOWN = 500  # letters of an error
 _PICKLED: dict[str, tuple[Fingerprint, bytes]] = {}  # the newest of each deployment's name
 
 
@@ -176,7 +191,11 @@ class _Walk:
     def _made(
         self, code: _Code, kind: str, deployment: Any, name: str
     ) -> tuple[bytes, Fingerprint]:
-        made_of = code.fingerprint(kind, deployment)
+        try:
+            made_of = code.fingerprint(kind, deployment)
+        except (Exception, SystemExit):
+            code.pickled(deployment.name)  # names what cannot be sent, if that is why
+            raise
         last, blob = _PICKLED.get(name, (None, b""))
         if made_of != last or self._live().get(name) != last:
             blob = code.pickled(deployment.name)
@@ -303,7 +322,7 @@ def _children(deployment: Any) -> list[Any]:
 def _dumped(parts: Any, number: Callable[[Any], int | None], name: str, *hooks: Any) -> bytes:
     try:
         return packages.dump(parts, number, *hooks)
-    except Exception as error:  # pickling runs code of the user's objects: anything may come
+    except (Exception, SystemExit) as error:  # pickling runs the user's code: anything may come
         raise PlanError(_unpicklable(parts, name, error), UNPICKLABLE_ADVICE) from error
 
 
@@ -313,7 +332,7 @@ UNPICKLABLE_ADVICE = (
 )
 
 
-def _unpicklable(parts: Any, name: str, error: Exception) -> str:
+def _unpicklable(parts: Any, name: str, error: BaseException) -> str:
     for found in packages.culprits(parts[0], name):
         where = cells.line_using(parts[0], found)
         if where:
