@@ -6,7 +6,9 @@ One test runs the others once more, on a cluster with Serve's own proxy.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
+import socket
 import stat
 import subprocess
 import sys
@@ -16,6 +18,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx
 import psutil
@@ -369,6 +372,36 @@ def test_haproxy_is_this_users_alone() -> None:
     assert sockets
     assert {stat.S_IMODE(each.stat().st_mode) for each in sockets} <= {0o600, 0o700}
     assert processes.listens(head.http_port, head.cluster_id)
+
+
+MALFORMED = {
+    "no HTTP": b"\x16\x03\x01\x02\x00\x01\x00 hello \r\n\r\n",
+    "no such verb": b"SNATCH /wire/where HTTP/1.1\r\nHost: x\r\n\r\n",
+    "a line without an end": b"GET /wire/" + b"a" * 100_000,
+    "a large header": b"GET /wire/where HTTP/1.1\r\nHost: x\r\nX: " + b"a" * 100_000 + b"\r\n\r\n",
+    "two lengths": b"POST /wire/turn HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n"
+    b"Content-Length: 5\r\n\r\nabc",
+    "a length and chunks": b"POST /wire/turn HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n"
+    b"Transfer-Encoding: chunked\r\n\r\nzzz\r\n",
+    "a body cut off": b"POST /wire/turn HTTP/1.1\r\nHost: x\r\nContent-Length: 99\r\n\r\nabc",
+    "a path out of it": b"GET /wire/../../etc/passwd HTTP/1.1\r\nHost: x\r\n\r\n",
+    "a null": b"GET /wire/\x00 HTTP/1.1\r\nHost: x\r\n\r\n",
+}
+
+
+@pytest.mark.parametrize("what", MALFORMED)
+def test_malformed_requests_harm_nobody(wire: Any, what: str) -> None:
+    """They get an error or nothing, and the next request its answer."""
+    place = urlsplit(wire.url)
+    with socket.create_connection((place.hostname, place.port), timeout=3) as connection:
+        answer = b""
+        with contextlib.suppress(OSError):  # it may close, or wait for the rest
+            connection.sendall(MALFORMED[what])
+            answer = connection.recv(65536)
+
+    assert not answer.startswith(b"HTTP/1.1 2"), answer
+    assert b"Traceback" not in answer
+    assert wire.get("/cancelled").status_code == 200
 
 
 def test_a_path_that_the_service_lacks_is_answered_by_the_service(wire: Any) -> None:
