@@ -34,6 +34,7 @@ SHM_WANTED_BYTES = 2 * 2**30
 SETTINGS = {
     "RAY_AUTH_MODE": "token",  # `ray start` would run without authentication
     "RAY_SERVE_CONTROL_LOOP_INTERVAL_S": "0.05",  # halves what each step of a rollout waits
+    "RAY_DASHBOARD_STARTUP_TIMEOUT_S": "0",  # it comes up beside the rest, not before it
     "RAY_USAGE_STATS_ENABLED": "0",  # nothing leaves the machine
     "RAY_worker_niceness": "0",  # at Ray's 15, whatever else runs here goes before a service
     "RAY_metrics_report_interval_ms": "1000",  # figures of the last second, not of the last ten
