@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from workbench.core.models import MODELS
 
-from . import cluster, haproxy, models, processes, state
+from . import cluster, haproxy, history, models, processes, state
 
 DISK_WANTED_BYTES = 5 * 2**30
 
@@ -117,7 +117,11 @@ def _leftovers() -> Check:
     if orphans:
         pids = " ".join(str(p.pid) for each in orphans for p in processes.marked(each))
         return Check("cluster", False, f"processes of a dead cluster: {pids}", f"kill {pids}")
-    return Check("cluster", True, "running" if alive else "none runs")
+    if alive:
+        return Check("cluster", True, "running")
+    served = history.here().apps() if (state.folder() / history.FILE).exists() else ()
+    found, mend = f"none runs; {', '.join(served)} served last", "workbench up && workbench restore"
+    return Check("cluster", True, found, mend) if served else Check("cluster", True, "none runs")
 
 
 COME_BACK = "workbench down && workbench up && workbench restore"

@@ -25,6 +25,7 @@ from workbench.errors import AdvisedError, PlanError
 
 from . import state
 
+FILE = "history.sqlite"
 T = TypeVar("T")
 VERSION = 1  # of the schema
 KEY_BYTES = 32
@@ -389,4 +390,4 @@ def _write_private(path: Path, content: bytes) -> None:
 
 def here() -> History:
     """The revisions of the state folder."""
-    return History(state.folder() / "history.sqlite")
+    return History(state.folder() / FILE)
