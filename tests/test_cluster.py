@@ -217,7 +217,7 @@ def test_a_cluster_that_is_gone_is_said_and_what_it_served_comes_back(tmp_path: 
     assert "the cluster that this kernel was attached to is gone" in said[0]
     assert all("no cluster runs" in line for line in said[1:])
     assert ray_cluster.known_head() is not None  # ours
-    assert "double served last" in " ".join(advice.replace("│", " ").split())
+    assert "double" in advice
     assert "restored: double" in restored
     assert "ANSWER 42" in answer
     assert "everything runs" in again
