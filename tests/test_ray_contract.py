@@ -176,8 +176,10 @@ def test_a_batch_that_cannot_begin_takes_up_what_comes(
         return [item async for item in counted(x)] if streams else [await counted(x)]
 
     async def all_of_them() -> list[list[int]]:
-        asked = []
-        for x in range(11):
+        asked = [asyncio.create_task(ask(0))]
+        while not sizes:  # until the first batch has begun, without the others
+            await asyncio.sleep(0.001)
+        for x in range(1, 11):
             asked.append(asyncio.create_task(ask(x)))
             await asyncio.sleep(0.02)
         go.set()
