@@ -102,8 +102,12 @@ def test_sanitizing_takes_out_what_varies() -> None:
     pairs = get_sanitize_patterns((ROOT / "notebooks" / "sanitize.cfg").read_text())
     text = "\x1b[33m(raylet)\x1b[0m WARNING: 8 workers\nrag revision 4 deployed again\n"
     text += "rag revision 5 serves\n  LLM: swap in 38 ms\n"
+    text += "rag: revision 9 → 10\n--- LLM (revision 9)\n"
     for regex, replacement in pairs:
         text = re.sub(regex, replacement, text)
 
-    assert len(pairs) == 6
-    assert text == "rag revision N deployed\nrag revision N serves\n  LLM: swap in N ms\n"
+    assert len(pairs) == 8
+    assert text == (
+        "rag revision N deployed\nrag revision N serves\n  LLM: swap in N ms\n"
+        "rag: revision N, M\n--- LLM (revision N)\n"
+    )
