@@ -13,6 +13,8 @@ from workbench.core.models import MODELS
 from . import cluster, haproxy, history, models, processes, state
 
 DISK_WANTED_BYTES = 5 * 2**30
+RESTORE = "workbench up && workbench restore"
+COME_BACK = f"workbench down && {RESTORE}"
 
 
 @dataclass(frozen=True)
@@ -120,11 +122,9 @@ def _leftovers() -> Check:
     if alive:
         return Check("cluster", True, "running")
     served = history.here().apps() if (state.folder() / history.FILE).exists() else ()
-    found, mend = f"none runs; {', '.join(served)} served last", "workbench up && workbench restore"
-    return Check("cluster", True, found, mend) if served else Check("cluster", True, "none runs")
-
-
-COME_BACK = "workbench down && workbench up && workbench restore"
+    if served:
+        return Check("cluster", True, f"none runs; {', '.join(served)} served last", RESTORE)
+    return Check("cluster", True, "none runs")
 
 
 def _gpus() -> Check:

@@ -127,10 +127,10 @@ def restore(show: Callable[[], Progress], timeout_s: float = 300.0) -> tuple[str
     """
     cluster.attached()
     past, running = history.here(), ray_serve.details()
-    gone = [name for name in past.apps() if name not in running]
-    for name in gone:
-        rollback(name, getattr(past.serving(name), "number", None), show(), timeout_s)
-    return tuple(gone)
+    gone = [each for each in map(past.serving, past.apps()) if each and each.app not in running]
+    for each in gone:
+        rollback(each.app, each.number, show(), timeout_s)
+    return tuple(each.app for each in gone)
 
 
 def _before(revisions: Any, serving: Any) -> int:

@@ -154,7 +154,7 @@ def follow(
         if verdict.ready and found:
             ready = ready or elapsed_s
             ended = not verdict.lingers or elapsed_s - ready > LINGERS_S
-            if ray_cluster.routed(app, found["route_prefix"], _taking(found, wanted)) and ended:
+            if ended and ray_cluster.routed(app, found["route_prefix"], _taking(found, wanted)):
                 return
         if verdict.failure:
             raise RolloutFailed(readable(verdict.failure))
