@@ -127,11 +127,11 @@ class Store:
             replica: its id.
             after: number of the last order that it took.
             done: why that order could not be carried out, "" when it was; None when this was said
-                before.
+                before. An answer to an order that a later one overtook is nobody's any more.
         """
-        if done is not None:
-            self._report(key, replica, done)
         cell = self._cells.get(key)
+        if done is not None and (cell is None or after == cell.order[0]):
+            self._report(key, replica, done)
         if cell is None or replica not in cell.members:
             return (-1, "enter", b"")
         async with cell.changed:

@@ -1,0 +1,31 @@
+"""Property: an answer counts for the order it answers, however late it comes."""
+
+from __future__ import annotations
+
+import asyncio
+
+from workbench.replica.store import PREPARE, Answers, Order, Store
+
+KEY = ("app", "Echo", "v1")
+BLOBS = {KEY: (b"new code", 2, {})}
+
+
+async def _overtaken() -> tuple[Answers, Order | None]:
+    """Replica "slow" answers the first change's order while the second change waits for it."""
+    store = object.__new__(Store)
+    await store.__init__()  # type: ignore[misc]  # as Ray does it
+    await store.enter(KEY, "slow", (1, {}, b"old code"))
+    await store.prepare("app", BLOBS, 0.0)
+    first = await store.next_order(KEY, "slow", 0, None)
+    assert first is not None and first[1] == PREPARE
+    await store.cancel("app")
+    await store.prepare("app", BLOBS, 0.0)
+    late = asyncio.create_task(store.next_order(KEY, "slow", first[0], ""))
+    return await store.answers("app", 0.05), await late
+
+
+def test_a_late_answer_is_not_taken_for_that_of_a_newer_order() -> None:
+    (waiting, errors, complete), order = asyncio.run(_overtaken())
+    assert (waiting, errors, complete) == (["slow"], {}, False)
+    assert order is not None
+    assert order[1] == PREPARE
