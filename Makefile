@@ -46,8 +46,8 @@ bench-peers: models
 bench-redeploy: models
 	$(BIN)/python -m tests.bench.redeploy $(BENCHES)
 
-chaos: setup
-	$(BIN)/python -m tests.bench.redeploy --faults
+chaos: models
+	unshare --mount --map-root-user $(BIN)/python -m tests.chaos $(SCENARIOS)
 
 clean:
 	rm -rf $(VENV) build dist artefacts .pytest_cache .mypy_cache .ruff_cache .hypothesis

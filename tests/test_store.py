@@ -25,6 +25,7 @@ async def _overtaken() -> tuple[Answers, Order | None]:
 
 
 def test_a_late_answer_is_not_taken_for_that_of_a_newer_order() -> None:
+    """Nothing is exchanged before the replica has said that it prepared this very code."""
     (waiting, errors, complete), order = asyncio.run(_overtaken())
     assert (waiting, errors, complete) == (["slow"], {}, False)
     assert order is not None

@@ -7,6 +7,7 @@ import re
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
+from . import bodies
 from .failures import Failures, traceback_text
 from .figures import Figures
 from .keys import admits, refuse
@@ -119,6 +120,12 @@ class Ingress:
         app, lifespan, key_digest = self._current()
         if not admits(key_digest, scope["headers"]):
             app = refuse
+        elif scope.get("method", "GET") != "GET":
+            size = bodies.declared(scope["headers"])
+            if size is None:
+                receive = bodies.counted(receive)
+            elif size > bodies.LIMIT_BYTES:
+                app = bodies.refuse
         if lifespan.state:
             scope["state"] = {**lifespan.state, **scope.get("state", {})}
         scope = under_prefix(scope)

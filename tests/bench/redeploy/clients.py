@@ -1,10 +1,10 @@
 """The clients of a load, in a process of their own: the measuring side's work cannot delay them.
 
-    python clients.py http://127.0.0.1:8000/app/answer CLIENTS EVERY_S
+    python clients.py http://127.0.0.1:8000/app/answer CLIENTS EVERY_S BODY
 
 Each client keeps one connection. It asks again as soon as it was answered; or, when EVERY_S is not
 0, whenever the clock shows a multiple of it, all clients at once, and then a request counts from
-when it was due. "ready" is printed when every client has had
+when it was due. BODY is posted as JSON; "" gets. "ready" is printed when every client has had
 its first answer, which is not counted. When stdin closes, the rest is printed as JSON.
 """
 
@@ -22,12 +22,14 @@ TIMEOUT_S = 60.0
 class Connection:
     """A kept-alive HTTP/1.1 connection that sends one and the same request."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, body: str = "") -> None:
         parts = urlsplit(url)
         self._host, self._port = parts.hostname, parts.port
-        self._request = (
-            f"GET {parts.path} HTTP/1.1\r\nHost: {parts.netloc}\r\nAccept: */*\r\n\r\n".encode()
-        )
+        path = f"{parts.path}?{parts.query}" if parts.query else parts.path
+        head = [f"{'POST' if body else 'GET'} {path} HTTP/1.1", f"Host: {parts.netloc}"]
+        if body:
+            head += ["Content-Type: application/json", f"Content-Length: {len(body.encode())}"]
+        self._request = "\r\n".join([*head, "Accept: */*", "", body]).encode()
         self._writer: asyncio.StreamWriter | None = None
 
     async def ask(self) -> tuple[int, bytes]:
@@ -60,10 +62,14 @@ class Connection:
 
 
 async def ask_on(
-    url: str, every_s: float, first: asyncio.Event, stop: asyncio.Event, answers: list[list[object]]
+    connection: Connection,
+    every_s: float,
+    first: asyncio.Event,
+    stop: asyncio.Event,
+    answers: list[list[object]],
 ) -> None:
     """One client: ask until told to stop; the first answer is not kept."""
-    connection, every_ns = Connection(url), int(every_s * 1e9)
+    every_ns = int(every_s * 1e9)
     now = time.time_ns()
     due = now - now % every_ns + every_ns if every_ns else now
     while not stop.is_set():
@@ -78,11 +84,14 @@ async def ask_on(
     connection.close()
 
 
-async def main(url: str, clients: int, every_s: float) -> None:
+async def main(url: str, clients: int, every_s: float, body: str) -> None:
     """Run the clients until stdin closes."""
     stop, answers = asyncio.Event(), []
     firsts = [asyncio.Event() for _ in range(clients)]
-    tasks = [asyncio.create_task(ask_on(url, every_s, each, stop, answers)) for each in firsts]
+    tasks = [
+        asyncio.create_task(ask_on(Connection(url, body), every_s, each, stop, answers))
+        for each in firsts
+    ]
     await asyncio.gather(*(each.wait() for each in firsts))
     print("ready", flush=True)
     await asyncio.to_thread(sys.stdin.read)
@@ -92,4 +101,4 @@ async def main(url: str, clients: int, every_s: float) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main(sys.argv[1], int(sys.argv[2]), float(sys.argv[3])))
+    asyncio.run(main(sys.argv[1], int(sys.argv[2]), float(sys.argv[3]), sys.argv[4]))

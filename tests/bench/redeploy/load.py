@@ -98,10 +98,14 @@ class Load:
         clients: how many at once.
         every_s: all ask at once whenever the clock shows a multiple of it; 0 asks again as soon as
             it was answered.
+        body: posted as JSON; None gets.
     """
 
-    def __init__(self, url: str, clients: int = CLIENTS, every_s: float = 0.0) -> None:
-        self._command = [sys.executable, str(PROGRAM), url, str(clients), str(every_s)]
+    def __init__(
+        self, url: str, clients: int = CLIENTS, every_s: float = 0.0, body: Any = None
+    ) -> None:
+        body = "" if body is None else json.dumps(body)
+        self._command = [sys.executable, str(PROGRAM), url, str(clients), str(every_s), body]
         self.answers: list[Answer] = []
 
     def __enter__(self) -> Load:

@@ -32,7 +32,7 @@ def swap(bench: Bench) -> None:
             deploys.append(timed(revision, lambda t=target: workbench.deploy(t, name="swap")))
             time.sleep(SETTLE_S)
     took = all_settled_ms(load.answers, deploys, REPLICAS)
-    row = swaps_in_a_row(bench, cell)
+    row = swaps_in_a_row(bench, cell, "swap", bench.rounds(200, 5))
     raw = raw_edits_ms(bench)
     ratio = bench.figure(
         "swap: call to every replica answering new code, median",
@@ -53,14 +53,15 @@ def swap(bench: Bench) -> None:
         bench.figure(*figure)
 
 
-def swaps_in_a_row(bench: Bench, cell: Cell) -> list[tuple[str, float, str, str]]:
-    """Swap after swap without a pause; returns the figures."""
-    first, count = 1000, bench.rounds(200, 5)
-    deploys = []
-    with Load(f"{bench.url}/swap/answer") as load:
+def swaps_in_a_row(
+    bench: Bench, cell: Cell, name: str, count: int
+) -> list[tuple[str, float, str, str]]:
+    """Swap after swap of that application without a pause; returns the figures."""
+    first, deploys = 1000, []
+    with Load(f"{bench.url}/{name}/answer") as load:
         for revision in range(first, first + count):
             target = cell.run(revision)
-            deploys.append(timed(revision, lambda t=target: workbench.deploy(t, name="swap")))
+            deploys.append(timed(revision, lambda t=target: workbench.deploy(t, name=name)))
         time.sleep(SETTLE_S)
     what = f"{count} swaps in a row, {len(load.answers)} requests"
     return [

@@ -1,0 +1,82 @@
+"""A cluster of two nodes, one of which is lost and comes back."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+
+import psutil
+import ray
+
+from tests.bench.redeploy.figures import Bench
+from tests.bench.redeploy.load import Load
+from tests.bench.redeploy.services import replicas, wait_until
+from workbench.adapters import cluster, haproxy, processes
+
+from .common import BACK_S, NAME, QUIET_S, deploy, deployed, healthy, options, told, url
+
+SPREAD = options("num_replicas=2", "max_replicas_per_node=1", "health_check_period_s=0.5")
+CLIENTS = 4
+
+
+def node(bench: Bench) -> None:
+    """Kill -9 of one of two nodes: the other's replica serves and takes new code, both at last."""
+    with contextlib.ExitStack() as nodes:
+        second = nodes.enter_context(_second())
+        cell = deployed(SPREAD)
+        with Load(url(bench)) as load:
+            time.sleep(1)
+            for each in second:
+                each.kill()
+            lost_s = wait_until(lambda: _nodes() == 1, BACK_S, "one node")
+            nodes.enter_context(_second())
+            back_s = wait_until(lambda: _running() == 2 and healthy(), BACK_S, "two replicas")
+            deploys = [deploy(cell, 1)]
+            time.sleep(QUIET_S)
+        facts = {"lost_s": round(lost_s, 1), "back_s": round(back_s, 1)}
+        told(bench, "node lost and back", load, deploys, CLIENTS, **facts)
+        deployed()  # the node may go now
+
+
+def _nodes() -> int:
+    return sum(each["Alive"] for each in ray.nodes())
+
+
+def _running() -> int:
+    return len(replicas(NAME)["Answering"])
+
+
+@contextlib.contextmanager
+def _second() -> Iterator[list[psutil.Process]]:
+    """Another node of the cluster, on this machine; its processes."""
+    head = cluster.known_head()
+    assert head is not None
+    before, nodes = {each.pid for each in processes.marked(head.cluster_id)}, _nodes()
+    agents = processes.free_ports(7)
+    settings = cluster.SETTINGS | {processes.MARK: head.cluster_id, "TMPDIR": head.temp_dir}
+    if head.data_path == "fast":
+        settings |= cluster.FAST_SETTINGS
+        settings |= haproxy.settings(cluster._haproxys(head.temp_dir), agents[4:])
+    command = [
+        *(sys.executable, "-m", "ray.scripts.scripts", "start", f"--address={head.address}"),
+        "--node-ip-address=127.0.0.1",
+        "--num-cpus=4",
+        f"--dashboard-agent-listen-port={agents[0]}",
+        f"--dashboard-agent-grpc-port={agents[1]}",
+        f"--runtime-env-agent-port={agents[2]}",
+        f"--metrics-export-port={agents[3]}",
+    ]
+    quiet = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL}
+    subprocess.run(command, env=os.environ | settings, check=True, start_new_session=True, **quiet)
+    wait_until(lambda: _nodes() == nodes + 1, BACK_S, "another node")
+    started = [each for each in processes.marked(head.cluster_id) if each.pid not in before]
+    try:
+        yield started
+    finally:
+        for each in started:
+            with contextlib.suppress(psutil.Error):
+                each.kill()
