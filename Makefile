@@ -6,7 +6,7 @@ SERVING := $(addprefix tests/test_,$(addsuffix .py,data_path targets deploy rede
 export TOKENIZERS_PARALLELISM = false
 export HF_HUB_OFFLINE ?= 1
 
-.PHONY: setup demo test test-python-path lint bench bench-peers bench-redeploy chaos lab models clean
+.PHONY: setup demo test test-python-path lint bench bench-peers bench-redeploy chaos soak lab models clean
 
 setup: $(STAMP)
 
@@ -48,6 +48,9 @@ bench-redeploy: models
 
 chaos: models
 	unshare --mount --map-root-user $(BIN)/python -m tests.chaos $(SCENARIOS)
+
+soak: models
+	unshare --mount --map-root-user $(BIN)/python -m tests.chaos soak
 
 clean:
 	rm -rf $(VENV) build dist artefacts .pytest_cache .mypy_cache .ruff_cache .hypothesis

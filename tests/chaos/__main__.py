@@ -1,6 +1,7 @@
 """Run the faults: all, or those named; `--quick` for fewer rounds.
 
-    unshare --mount --map-root-user python -m tests.chaos [--quick] [controller proxy only ...]
+    unshare --mount --map-root-user python -m tests.chaos [--quick] [controller proxy ...]
+    unshare --mount --map-root-user python -m tests.chaos soak     # half an hour, when named
 
 The state folder and /dev/shm are small disks of its own, so that they can be filled; that is why it
 runs in a mount namespace of its own. Figures as for `python -m tests.bench.redeploy`.
@@ -29,8 +30,8 @@ SCENARIOS: program.Scenarios = {
     "node": nodes.node,
     "swaps": endurance.swaps,
     "inputs": strangers.inputs,
-    "soak": endurance.soak,
 }
+LONG: program.Scenarios = {"soak": endurance.soak}
 STATE, SHARED_MEMORY = "64m", "3g"
 
 
@@ -41,7 +42,7 @@ def main() -> int:
             command = ["mount", "-t", "tmpfs", "-o", f"size={size}", "chaos", folder]
             subprocess.run(command, check=True)
         try:
-            return program.main(SCENARIOS, __doc__.splitlines()[0], home)
+            return program.main(SCENARIOS, __doc__.splitlines()[0], home, LONG)
         finally:
             subprocess.run(["umount", home], check=True)
 

@@ -18,18 +18,21 @@ import platform
 import shutil
 import statistics
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from . import peers
-from .load import Measured, wrk
+from .load import Measured, open_loop, wrk
 from .starting import starting
 
 TEXT = "Ray Serve answers requests, and a notebook changes the service while it runs."
 LONG = "The capital of France is a city that many people visit each year because it has " * 2
 PHOTO = base64.b64encode(Path("data/photos/chelsea.jpg").read_bytes()).decode()
 ALL = (peers.UVICORN, peers.RAW, peers.PYTHON, peers.FAST, peers.LITSERVE, peers.BENTOML)
-# Workload: text, connections, peers, and limits as (peer, peer, least ratio of requests/s).
+# Workload: text, connections, peers, limits as (peer, peer, least ratio of requests/s).
+# Requests a second that every peer can take: at these, latencies are compared.
+RATES = {"echo": 50, "hops": 30, "embed": 20, "images": 5, "generate": 0.5}
 WORKLOADS: dict[str, Any] = {
     "echo": (TEXT, 16, ALL, [("workbench", "Ray Serve", 7), ("workbench", "uvicorn", 0.33)]),
     "hops": (TEXT, 16, (peers.RAW, peers.PYTHON, peers.FAST), [("workbench", "Ray Serve", 3)]),
@@ -89,14 +92,15 @@ def _workload(name: str, quick: bool, found: list[dict[str, Any]]) -> bool:
             wrk(url, {"text": text}, connections, seconds)  # warm
             runs = [wrk(url, {"text": text}, connections, seconds) for _ in range(rounds)]
             single = wrk(url, {"text": text}, 1, seconds)
+            fixed = open_loop(url, {"text": text}, RATES[name], seconds) if name in RATES else None
         rps[peer.name] = statistics.median(run.rps for run in runs)
-        found.append(_figure(name, peer.name, runs, single))
+        found.append(_figure(name, peer.name, runs, single, fixed))
         print(json.dumps(found[-1]), flush=True)
         row = found[-1]
         print(
             f"  {peer.name:24} {row['rps']:9.1f}/s  p50 {row['p50_ms']:8.2f} ms  "
             f"p99 {row['p99_ms']:8.2f} ms  alone p50 {row['single_p50_ms']:7.2f} ms  "
-            f"failed {row['failed']}",
+            f"failed {row['failed']}  open loop {row['open_loop']}",
             file=sys.stderr,
         )
     kept = [_ratio(name, rps, *limit, found) for limit in limits]
@@ -117,8 +121,11 @@ def _chart(name: str, found: list[dict[str, Any]]) -> str:
     )
 
 
-def _figure(name: str, peer: str, runs: list[Measured], single: Measured) -> dict[str, Any]:
+def _figure(
+    name: str, peer: str, runs: list[Measured], single: Measured, fixed: Measured | None
+) -> dict[str, Any]:
     rps = [run.rps for run in runs]
+    open_loop = {} if fixed is None else {"at_rps": RATES[name], **asdict(fixed)}
     return {
         "workload": name,
         "peer": peer,
@@ -128,6 +135,7 @@ def _figure(name: str, peer: str, runs: list[Measured], single: Measured) -> dic
         "p99_ms": round(statistics.median(run.p99_ms for run in runs), 3),
         "single_p50_ms": round(single.p50_ms, 3),
         "failed": sum(run.failed for run in runs) + single.failed,
+        "open_loop": {key: round(value, 3) for key, value in open_loop.items()},
     }
 
 

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import json
 import re
+import statistics
 import subprocess
 import tempfile
+import time
 from dataclasses import dataclass
 from pathlib import Path
+
+from tests.bench.redeploy.load import Load
 
 REQUEST = """
 wrk.method = "POST"
@@ -25,7 +29,7 @@ end
 
 @dataclass(frozen=True)
 class Measured:
-    """What one run of wrk found.
+    """What one run found.
 
     Attributes:
         rps: requests per second.
@@ -56,3 +60,13 @@ def wrk(url: str, body: dict[str, str], connections: int, seconds: int) -> Measu
         p99_ms=found["p99_ms"],
         failed=found["failed"],
     )
+
+
+def open_loop(url: str, body: dict[str, str], rps: float, seconds: int) -> Measured:
+    """Send at a fixed rate, however long answers take; latency counts from when each was due."""
+    clients = max(2, min(32, round(2 * rps)))
+    with Load(url, clients, clients / rps, body=body, spread=True) as load:
+        time.sleep(seconds)
+    good = [each.ms for each in load.answers if each.ok]
+    cuts = statistics.quantiles(good, n=100, method="inclusive")
+    return Measured(len(good) / seconds, cuts[49], cuts[98], len(load.answers) - len(good))

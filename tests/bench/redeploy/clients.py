@@ -1,11 +1,12 @@
 """The clients of a load, in a process of their own: the measuring side's work cannot delay them.
 
-    python clients.py http://127.0.0.1:8000/app/answer CLIENTS EVERY_S BODY
+    python clients.py http://127.0.0.1:8000/app/answer CLIENTS EVERY_S SPREAD BODY
 
 Each client keeps one connection. It asks again as soon as it was answered; or, when EVERY_S is not
-0, whenever the clock shows a multiple of it, all clients at once, and then a request counts from
-when it was due. BODY is posted as JSON; "" gets. "ready" is printed when every client has had
-its first answer, which is not counted. When stdin closes, the rest is printed as JSON.
+0, whenever the clock shows a multiple of it, and then a request counts from when it was due: all
+clients at once, or one after the other where SPREAD is 1. BODY is posted as JSON; "" gets. "ready"
+is printed when every client has had its first answer, which is not counted. When stdin closes, the
+rest is printed as JSON.
 """
 
 from __future__ import annotations
@@ -64,6 +65,7 @@ class Connection:
 async def ask_on(
     connection: Connection,
     every_s: float,
+    late_s: float,
     first: asyncio.Event,
     stop: asyncio.Event,
     answers: list[list[object]],
@@ -71,7 +73,7 @@ async def ask_on(
     """One client: ask until told to stop; the first answer is not kept."""
     every_ns = int(every_s * 1e9)
     now = time.time_ns()
-    due = now - now % every_ns + every_ns if every_ns else now
+    due = now - now % every_ns + every_ns + int(late_s * 1e9) if every_ns else now
     while not stop.is_set():
         await asyncio.sleep(max(0, due - time.time_ns()) / 1e9)
         sent = time.time_ns()
@@ -84,13 +86,17 @@ async def ask_on(
     connection.close()
 
 
-async def main(url: str, clients: int, every_s: float, body: str) -> None:
+async def main(url: str, clients: int, every_s: float, spread: bool, body: str) -> None:
     """Run the clients until stdin closes."""
     stop, answers = asyncio.Event(), []
     firsts = [asyncio.Event() for _ in range(clients)]
     tasks = [
-        asyncio.create_task(ask_on(Connection(url, body), every_s, each, stop, answers))
-        for each in firsts
+        asyncio.create_task(
+            ask_on(
+                Connection(url, body), every_s, spread * n * every_s / clients, each, stop, answers
+            )
+        )
+        for n, each in enumerate(firsts)
     ]
     await asyncio.gather(*(each.wait() for each in firsts))
     print("ready", flush=True)
@@ -101,4 +107,5 @@ async def main(url: str, clients: int, every_s: float, body: str) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main(sys.argv[1], int(sys.argv[2]), float(sys.argv[3]), sys.argv[4]))
+    url, clients, every_s, spread, body = sys.argv[1:]
+    asyncio.run(main(url, int(clients), float(every_s), spread == "1", body))

@@ -99,13 +99,20 @@ class Load:
         every_s: all ask at once whenever the clock shows a multiple of it; 0 asks again as soon as
             it was answered.
         body: posted as JSON; None gets.
+        spread: with `every_s`, the clients take turns instead: `clients / every_s` a second.
     """
 
     def __init__(
-        self, url: str, clients: int = CLIENTS, every_s: float = 0.0, body: Any = None
+        self,
+        url: str,
+        clients: int = CLIENTS,
+        every_s: float = 0.0,
+        body: Any = None,
+        spread: bool = False,
     ) -> None:
-        body = "" if body is None else json.dumps(body)
-        self._command = [sys.executable, str(PROGRAM), url, str(clients), str(every_s), body]
+        words = [url, str(clients), str(every_s), str(int(spread))]
+        words.append("" if body is None else json.dumps(body))
+        self._command = [sys.executable, str(PROGRAM), *words]
         self.answers: list[Answer] = []
 
     def __enter__(self) -> Load:
@@ -128,6 +135,7 @@ class Load:
 
 def _answer(due: int, sent: int, done: int, status: int, text: str) -> Answer:
     told = json.loads(text) if status == 200 else {}
+    told = told if isinstance(told, dict) else {}
     facts = (told.get("revision", -1), told.get("pid", -1), told.get("began_ns", 0))
     return Answer(due, sent, done, status, text if status != 200 else "", *facts)
 

@@ -21,29 +21,33 @@ from .figures import Bench, Figure, table
 from .services import delete_all
 
 Scenarios = Mapping[str, Callable[[Bench], None]]
+NONE: Scenarios = {}
 LOGICAL_CPUS = 16
 CORES = os.cpu_count()
 
 
-def main(scenarios: Scenarios, purpose: str, folder: str | None = None) -> int:
+def main(
+    scenarios: Scenarios, purpose: str, folder: str | None = None, long: Scenarios = NONE
+) -> int:
     """Start a cluster, run the scenarios that the command line names, stop it.
 
     Args:
         scenarios: by name; all run when none is named.
         purpose: the first line of the help.
         folder: where the cluster's state is kept; that of temporary files when None.
+        long: scenarios that run only when they are named.
 
     Returns:
         The exit status: 1 when a figure misses its limit.
     """
-    arguments = _arguments(scenarios, purpose)
+    arguments = _arguments(scenarios, purpose, long)
     home = Path(tempfile.mkdtemp(prefix="workbench-bench-", dir=folder))
     os.environ["WORKBENCH_HOME"] = str(home / "home")
     os.environ["RAY_AUTH_TOKEN_PATH"] = str(home / "ray" / "auth_token")
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     try:
-        figures = _measured(scenarios, arguments)
+        figures = _measured({**scenarios, **long}, arguments)
     finally:
         shutil.rmtree(home, ignore_errors=True)
     table(figures)
@@ -67,19 +71,17 @@ def _measured(scenarios: Scenarios, arguments: argparse.Namespace) -> list[Figur
     return bench.figures
 
 
-def _arguments(scenarios: Scenarios, purpose: str) -> argparse.Namespace:
+def _arguments(scenarios: Scenarios, purpose: str, long: Scenarios) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=purpose)
-    parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(scenarios))
-    parser.add_argument("--skip", action="append", default=[], metavar="NAME", help="not this one")
+    parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join([*scenarios, *long]))
     parser.add_argument("--quick", action="store_true", help="fewer rounds")
     parser.add_argument("--verbose", action="store_true", help="show what deploy() prints")
     parser.add_argument("--data-path", default="auto", choices=["auto", "fast", "python"])
     arguments = parser.parse_args()
-    unknown = {*arguments.names, *arguments.skip} - set(scenarios)
+    arguments.names = arguments.names or list(scenarios)
+    unknown = set(arguments.names) - {*scenarios, *long}
     if unknown:
         parser.error(f"there is no {', '.join(sorted(unknown))}")
-    chosen = arguments.names or scenarios
-    arguments.names = [name for name in chosen if name not in arguments.skip]
     return arguments
 
 
