@@ -249,7 +249,8 @@ class _Code:
         """
         numbers = {key: number for number, key in enumerate(self._children)}
         parts = (self._target, self._app, self._args, self._kwargs)
-        return _dumped(parts, lambda o: numbers.get(id(o)), name, self._globals_of, self._class_id)
+        number = (lambda obj: numbers.get(id(obj))) if numbers else None
+        return _dumped(parts, number, name, self._globals_of, self._class_id)
 
     def fingerprint(self, kind: str, deployment: Any) -> Fingerprint:
         """What it is made of, with its options."""
@@ -319,7 +320,9 @@ def _children(deployment: Any) -> list[Any]:
     return found
 
 
-def _dumped(parts: Any, number: Callable[[Any], int | None], name: str, *hooks: Any) -> bytes:
+def _dumped(
+    parts: Any, number: Callable[[Any], int | None] | None, name: str, *hooks: Any
+) -> bytes:
     try:
         return packages.dump(parts, number, *hooks)
     except (Exception, SystemExit) as error:  # pickling runs the user's code: anything may come

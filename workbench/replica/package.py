@@ -69,7 +69,7 @@ class Package:
 
 def dump(
     parts: Any,
-    child_number: Callable[[Any], int | None],
+    child_number: Callable[[Any], int | None] | None,
     globals_of: Callable[[Any], dict[str, Any]] = lambda function: function.__globals__,
     class_id: Callable[[type], str] = lambda cls: "",
 ) -> bytes:
@@ -77,7 +77,8 @@ def dump(
 
     Args:
         parts: (callable, ASGI application or None, args, kwargs).
-        child_number: number of an object that is another deployment, else None.
+        child_number: number of an object that is another deployment, else None; None itself where
+            there is no other, as it is asked for every object.
         globals_of: the globals that a function shall find where it runs.
         class_id: name for a class that is pickled by value, the same for equal classes, so that a
             replica which has an equal one goes on using that; "" leaves it to cloudpickle.
@@ -87,9 +88,6 @@ def dump(
     """
 
     class Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # ray ships no types for it
-        def persistent_id(self, obj: Any) -> int | None:
-            return child_number(obj)
-
         def reducer_override(self, obj: Any) -> Any:
             if type(obj) is type(threading.Lock()):
                 return threading.Lock, ()  # a lock guards one process; FastAPI's routers hold some
@@ -101,6 +99,8 @@ def dump(
                 return _identified(reduced, obj.__qualname__, class_id(obj))
             return reduced
 
+    if child_number is not None:
+        Pickler.persistent_id = staticmethod(child_number)
     twins: list[FunctionType] = []  # alive while pickling, since ids are remembered
     with io.BytesIO() as file:
         Pickler(file).dump(parts)
