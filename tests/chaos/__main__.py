@@ -44,7 +44,7 @@ def main() -> int:
         try:
             return program.main(SCENARIOS, __doc__.splitlines()[0], home, LONG)
         finally:
-            subprocess.run(["umount", home], check=True)
+            subprocess.run(["umount", "--lazy", home], check=True)
 
 
 if __name__ == "__main__":

@@ -71,20 +71,28 @@ def disk(bench: Bench) -> None:
 
 
 def shared_memory(bench: Bench) -> None:
-    """/dev/shm is full: small code and large data still reach the replicas."""
+    """/dev/shm is full: code still reaches the replicas; new ones are refused until there is room.
+
+    Raises:
+        LookupError: /dev/shm is the machine's, not the small one that `make chaos` gives.
+    """
     if shutil.disk_usage(SHARED_MEMORY).total > 2**32:
         raise LookupError("/dev/shm is large; run this by `make chaos`")
     cell = deployed()
     with Load(url(bench)) as load:
         with _filled(SHARED_MEMORY):
-            deploys = [deploy(cell, 1), deploy(cell, 2, mode="replace")]
-            target = cell.run(3, *_with_data())
-            deploys.append(tried(3, lambda: workbench.deploy(target, name=NAME)))
+            deploys = [deploy(cell, 1)]
+            target = cell.run(2, *_with_data())
+            deploys.append(tried(2, lambda: workbench.deploy(target, name=NAME)))
+            replaced = tried(3, lambda: deploy(cell, 3, mode="replace"))
+        deploys.append(deploy(cell, 4, mode="replace"))
         time.sleep(QUIET_S)
-    error = deploys[-1].error
-    if error is not None and not isinstance(error, workbench.WorkbenchError):
-        raise error
-    told(bench, "shared memory full", load, deploys, large=repr(error)[:300])
+    refused = isinstance(replaced.error, workbench.CapacityError)
+    large = deploys[1].error
+    if large is not None and not isinstance(large, workbench.WorkbenchError):
+        raise large
+    told(bench, "shared memory full", load, deploys, large=repr(large)[:300])
+    bench.figure("shared memory full: new replicas are refused", refused, "", "== 1")
     bench.figure("shared memory full: healthy afterwards", healthy(), "", "== 1")
 
 

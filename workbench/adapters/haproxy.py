@@ -10,6 +10,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import shutil
 import socket
 import sys
 import urllib.request
@@ -27,6 +28,8 @@ done
 exec "{binary}" "$@"
 """
 
+SHARED_MEMORY = Path("/dev/shm")
+LEAST_BYTES = 2**20  # of it, for the messages of each start
 NODE = 56  # letters of a node's id, a folder of its own in every path
 LONGEST_FOLDER = 97 - len("/workbench-1234567-12345678/h/") - NODE - len("/a")  # of a socket
 
@@ -54,6 +57,16 @@ def problem(temporary: str) -> str:
     if len(temporary) > LONGEST_FOLDER:
         return f"the folder for temporary files has too long a name for sockets: {temporary}"
     return ""
+
+
+def starved() -> str:
+    """Why HAProxy could not be told of new replicas now, or "".
+
+    It is started again for that, and without shared memory for its messages it dies at once.
+    """
+    if not SHARED_MEMORY.is_dir() or shutil.disk_usage(SHARED_MEMORY).free >= LEAST_BYTES:
+        return ""
+    return f"{SHARED_MEMORY} is full, and HAProxy needs room there to hand requests to new replicas"
 
 
 def routes(http_port: int) -> dict[str, str]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from workbench.adapters import cluster as ray_cluster
-from workbench.adapters import history, ray_graph, ray_handles, ray_knobs, ray_serve
+from workbench.adapters import haproxy, history, ray_graph, ray_handles, ray_knobs, ray_serve
 from workbench.adapters.ray_store import CodeStore, Generation
 from workbench.core.capacity import shortage
 from workbench.core.fingerprint import Fingerprint
@@ -20,6 +20,7 @@ from workbench.errors import CapacityError, PlanError
 from . import cluster
 
 RETOLD_S = 3.0
+SHM_ADVICE = "remove what fills it (ls -l /dev/shm), and deploy again"
 
 
 @dataclass(frozen=True)
@@ -151,6 +152,9 @@ class Request:
         """
         if not any(action.options for action in self.plan.actions):
             return
+        starved = haproxy.starved() if self.cluster.facts.data_path == "fast" else ""
+        if starved:
+            raise CapacityError(f"{self.name!r} cannot change its replicas: {starved}", SHM_ADVICE)
         running = {name: len(d["replicas"]) for name, d in self.live.deployments.items()}
         beside = self.plan.of(REPLACE) if surge else []
         nodes, room = self.graph.nodes, ray_cluster.room()

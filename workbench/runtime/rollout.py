@@ -174,6 +174,9 @@ def readable(report: str) -> str:
     return cells.resolve(without_framework(report))
 
 
+UNROUTED = "its replicas run, but requests do not reach the new ones; workbench doctor"
+
+
 def _too_slow(verdict: Verdict, timeout_s: float) -> str:
     waiting = "; ".join(
         f"{line.deployment} has {line.running} of {line.target} replicas"
@@ -181,7 +184,7 @@ def _too_slow(verdict: Verdict, timeout_s: float) -> str:
         for line in verdict.lines
         if line.state != "ready"
     )
-    return f"not ready after timeout_s={timeout_s:g}: {waiting}"
+    return f"not ready after timeout_s={timeout_s:g}: {waiting or UNROUTED}"
 
 
 def put_back(app: str, good: Good) -> None:
