@@ -13,11 +13,12 @@ import pytest
 import ray
 from fastapi import FastAPI
 from ray import serve
+from ray._common.constants import HEAD_NODE_RESOURCE_NAME
 from ray.scripts import scripts
 from ray.serve import batching
 
 import workbench.replica
-from workbench.adapters import ray_graph, ray_serve
+from workbench.adapters import ray_graph, ray_serve, ray_store
 from workbench.core.fingerprint import MULTIPLEXED
 from workbench.core.graph import Graph
 from workbench.replica import batches, live
@@ -265,6 +266,11 @@ def test_replicas_need_no_workbench() -> None:
 
     assert done.stdout.decode().strip() == "Child", done.stderr.decode()[-2000:]
     assert workbench.replica.__name__.encode() in blob  # its names, not its import
+
+
+def test_the_head_has_a_resource_of_its_own() -> None:
+    """The store stays on the node that is there as long as the cluster."""
+    assert ray_store.HEAD == HEAD_NODE_RESOURCE_NAME
 
 
 @pytest.mark.parametrize("name", ["RunTarget", "run_many", "get_deployment_handle", "ingress"])

@@ -1,4 +1,4 @@
-"""Property: an answer counts for the order it answers, however late it comes."""
+"""What the store takes from replicas and notebooks that speak late, or to another store before."""
 
 from __future__ import annotations
 
@@ -10,10 +10,15 @@ KEY = ("app", "Echo", "v1")
 BLOBS = {KEY: (b"new code", 2, {})}
 
 
-async def _overtaken() -> tuple[Answers, Order | None]:
-    """Replica "slow" answers the first change's order while the second change waits for it."""
+async def _store() -> Store:
     store = object.__new__(Store)
     await store.__init__()  # type: ignore[misc]  # as Ray does it
+    return store
+
+
+async def _overtaken() -> tuple[Answers, Order | None]:
+    """Replica "slow" answers the first change's order while the second change waits for it."""
+    store = await _store()
     await store.enter(KEY, "slow", (1, {}, b"old code"))
     await store.prepare("app", BLOBS, 0.0)
     first = await store.next_order(KEY, "slow", 0, None)
@@ -30,3 +35,12 @@ def test_a_late_answer_is_not_taken_for_that_of_a_newer_order() -> None:
     assert (waiting, errors, complete) == (["slow"], {}, False)
     assert order is not None
     assert order[1] == PREPARE
+
+
+def test_a_store_that_was_restarted_takes_nobody_for_dead() -> None:
+    """It has no guards; a notebook in the middle of a deploy goes on."""
+
+    async def heard() -> bool:
+        return await (await _store()).heard_of("app")
+
+    assert asyncio.run(heard())

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import psutil
 import ray
@@ -60,7 +61,7 @@ def _second() -> Iterator[list[psutil.Process]]:
     settings = cluster.SETTINGS | {processes.MARK: head.cluster_id, "TMPDIR": head.temp_dir}
     if head.data_path == "fast":
         settings |= cluster.FAST_SETTINGS
-        settings |= haproxy.settings(cluster._haproxys(head.temp_dir), agents[4:])
+        settings |= haproxy.settings(Path(head.temp_dir, "n"), agents[4:])
     command = [
         *(sys.executable, "-m", "ray.scripts.scripts", "start", f"--address={head.address}"),
         "--node-ip-address=127.0.0.1",

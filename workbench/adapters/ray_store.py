@@ -193,6 +193,9 @@ def _blobs(app: str, packages: Mapping[str, Package]) -> dict[Any, Any]:
     }
 
 
+HEAD = "node:__internal_head__"  # a resource that Ray gives the head alone
+
+
 def _started() -> Any:
     plain = cloudpickle.loads(cloudpickle.dumps(Store))  # by value: its node may lack workbench
     options = {
@@ -201,6 +204,7 @@ def _started() -> Any:
         "lifetime": "detached",
         "get_if_exists": True,
         "num_cpus": 0,
+        "resources": {HEAD: 0.001},  # the node that is there as long as the cluster
         "max_restarts": -1,
         "max_task_retries": -1,  # a question that meets a restart is asked again
         "max_concurrency": 10_000,  # each replica waits in one call

@@ -81,6 +81,7 @@ class Store:
         self._current: dict[str, dict[str, str]] = {}
         self._changes: dict[str, Change] = {}
         self._guards: dict[str, Guard] = {}
+        self._undone: set[str] = set()  # what was put back since it was guarded last
         self._series = Series()
         self._routers = Routers(self._series.now)
 
@@ -284,15 +285,16 @@ class Store:
     async def guard(self, app: str, application: bytes, route_prefix: str, back: Blobs) -> None:
         """Put all this back unless `heard_of` is called every few seconds, or `unguard` once."""
         now = asyncio.get_running_loop().time()
+        self._undone.discard(app)
         guard = self._guards[app] = Guard(now + LEASE_S, application, route_prefix, back)
         asyncio.get_running_loop().create_task(self._watch(app, guard))
 
     async def heard_of(self, app: str) -> bool:
         """The notebook's process lives; False when it was taken for dead before."""
         guard = self._guards.get(app)
-        if guard is not None:
+        if guard is not None:  # else it was put back, or a store before this one had it
             guard.until = asyncio.get_running_loop().time() + LEASE_S
-        return guard is not None
+        return app not in self._undone
 
     async def unguard(self, app: str) -> None:
         """The change is over, well or not."""
@@ -305,6 +307,7 @@ class Store:
         if self._guards.get(app) is not guard:
             return
         del self._guards[app]
+        self._undone.add(app)
         await self.cancel(app)
         if guard.back:
             change = self._changes[app] = Change(guard.back)
