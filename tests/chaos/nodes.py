@@ -13,6 +13,7 @@ from pathlib import Path
 import psutil
 import ray
 
+import workbench
 from tests.bench.redeploy.figures import Bench
 from tests.bench.redeploy.load import Load
 from tests.bench.redeploy.services import replicas, wait_until
@@ -40,7 +41,7 @@ def node(bench: Bench) -> None:
             time.sleep(QUIET_S)
         facts = {"lost_s": round(lost_s, 1), "back_s": round(back_s, 1)}
         told(bench, "node lost and back", load, deploys, CLIENTS, **facts)
-        deployed()  # the node may go now
+        workbench.connect(NAME).delete()  # before the node goes
 
 
 def _nodes() -> int:

@@ -7,6 +7,7 @@ HAProxy. The sockets lie in the cluster's private folder besides.
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import json
 import os
@@ -94,14 +95,19 @@ def servers(folder: Path) -> set[str]:
         HAProxy's management guide, "show stat" on the admin socket.
     """
     for path in folder.glob("*/a"):
-        with socket.socket(socket.AF_UNIX) as line, line.makefile("rw") as file:
-            line.settimeout(5)
-            line.connect(str(path))
-            file.write("show stat -1 4 -1\n")  # every proxy's servers
-            file.flush()
-            rows = csv.DictReader(file.read().removeprefix("# ").splitlines())
-        return {row["svname"] for row in rows if row["status"].startswith("UP")}
+        with contextlib.suppress(ConnectionRefusedError):  # of a node that was lost
+            return _servers(path)
     return set()
+
+
+def _servers(path: Path) -> set[str]:
+    with socket.socket(socket.AF_UNIX) as line, line.makefile("rw") as file:
+        line.settimeout(5)
+        line.connect(str(path))
+        file.write("show stat -1 4 -1\n")  # every proxy's servers
+        file.flush()
+        rows = csv.DictReader(file.read().removeprefix("# ").splitlines())
+    return {row["svname"] for row in rows if row["status"].startswith("UP")}
 
 
 def settings(folder: Path, ports: list[int]) -> dict[str, str]:

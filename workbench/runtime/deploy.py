@@ -21,6 +21,7 @@ from workbench.replica.package import Package
 
 from . import cluster, rollout
 from .exchange import Exchange
+from .lease import Lease
 from .request import Look, Request, name_of
 from .rollout import Good, Progress, RolloutFailed
 from .threads import in_background
@@ -168,7 +169,7 @@ class Run:
         self._surge, self._began_s = surge, began_s
         self.number = 0
         self._good = good
-        self._guarded = False
+        self._lease: Lease | None = None
         self._handed_over = threading.Event()
         self._took_ms: dict[str, float] = {}
 
@@ -239,8 +240,8 @@ class Run:
             progress.fail(f"{asked.name} revision {self.number} was interrupted and undone")
             raise
         finally:
-            if self._guarded:
-                asked.store.unguard(asked.name)
+            if self._lease is not None:
+                self._lease.end()
         self._record()
         progress.finish(self._summary())
 
@@ -259,7 +260,7 @@ class Run:
             self._handed_over.set()
             fresh = frozenset(asked.plan.of(REPLACE, ADD))
             goal = Wanted(asked.graph, fresh, self._stamps)
-            rollout.follow(asked.name, goal, since, self._timeout_s, progress, self._heard_of)
+            rollout.follow(asked.name, goal, since, self._timeout_s, progress, self._lost)
             for name in (*fresh, *asked.plan.of("tune")):
                 self._took_ms[name] = self._elapsed_ms()
         self._exchange([n for n in exchanged if n not in first], done)
@@ -297,10 +298,10 @@ class Run:
         else:
             back = {n: good.shipped[n] for n in done if n in good.shipped}
             asked.store.guard(asked.name, rollout.application(good), good.route_prefix, back)
-        self._guarded = True
+        self._lease = Lease(asked.store, asked.name)
 
-    def _heard_of(self) -> bool:
-        return not self._guarded or self._request.store.heard_of(self._request.name)
+    def _lost(self) -> bool:
+        return self._lease is not None and self._lease.lost
 
     def _tell_serve(self) -> None:
         asked = self._request

@@ -19,7 +19,6 @@ from workbench.replica.package import Package
 
 POLL_S = 0.03
 ROOM_EVERY_S = 1.0
-HEARD_EVERY_S = 1.0
 PLACED_WITHIN_S = 5.0  # a process takes seconds to start after it is placed
 LINGERS_S = 4.0  # a replaced replica ends within two, unless a stream holds it
 UNDO_S = 30.0
@@ -124,7 +123,7 @@ def follow(
     since: Before,
     timeout_s: float,
     progress: Progress,
-    heard_of: Callable[[], bool],
+    lost: Callable[[], bool],
 ) -> None:
     """Wait until every deployment runs the new revision and only that.
 
@@ -134,20 +133,18 @@ def follow(
         since: what ran before.
         timeout_s: seconds to wait.
         progress: where the lines are shown.
-        heard_of: says that this process lives; False when its work was undone.
+        lost: whether others took this process for dead, and undid its work.
 
     Raises:
         RolloutFailed: a replica could not start, or the time is over.
     """
-    began, room, looked, said, ready = time.monotonic(), None, PLACED_WITHIN_S, 0.0, 0.0
+    began, room, looked, ready = time.monotonic(), None, PLACED_WITHIN_S, 0.0
     while True:
         elapsed_s = time.monotonic() - began
         if elapsed_s - looked > ROOM_EVERY_S:
             room, looked = ray_cluster.room(), elapsed_s
-        if elapsed_s - said > HEARD_EVERY_S:
-            said = elapsed_s
-            if not heard_of():
-                raise RolloutFailed("this kernel was silent for too long, so others undid it")
+        if lost():
+            raise RolloutFailed("this kernel was silent for too long, so others undid it")
         found = ray_serve.details().get(app)
         verdict = judge(wanted, found, since, room, elapsed_s)
         progress.show(verdict.lines)
