@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import time
 from dataclasses import replace
 
 import pytest
@@ -266,6 +267,23 @@ def test_a_response_ends_with_its_last_part() -> None:
     assert seen == [0, 0, 1]
     assert figures.values()["errors"] == 1
     assert figures.values()["ongoing"] == 0
+
+
+@pytest.mark.parametrize("jump_s", [-3600.0, 3600.0])
+def test_a_clock_that_is_set_moves_no_figures(
+    monkeypatch: pytest.MonkeyPatch, jump_s: float
+) -> None:
+    """Neither are they lost, nor do they stand still until the clock has caught up."""
+    kept = Kept()
+    kept.put("app", "Echo", "one", b"before")
+    before, real = kept.now(), time.time
+    monkeypatch.setattr(time, "time", lambda: real() + jump_s)
+    time.sleep(0.01)
+    kept.put("app", "Echo", "one", b"after")
+    now, rows = kept.newer("app", before - 60)
+
+    assert [blob for *_, blob in rows] == [b"before", b"after"]
+    assert 0.01 <= now - before < 5
 
 
 def test_the_store_keeps_minutes() -> None:

@@ -19,15 +19,21 @@ class Track:
     points: deque[tuple[float, bytes]] = field(default_factory=deque)
 
 
+def steady() -> Callable[[], float]:
+    """A clock that shows the time now and does not jump when the machine's clock is set."""
+    ahead_s = time.time() - time.monotonic()
+    return lambda: ahead_s + time.monotonic()
+
+
 class Series:
     """Keeps what replicas send for some minutes. One clock, the store's, dates all of it.
 
     Args:
-        clock: seconds since the epoch.
+        clock: seconds since the epoch; `steady()` when None.
     """
 
-    def __init__(self, clock: Callable[[], float] = time.time) -> None:
-        self._clock, self._last_s = clock, 0.0
+    def __init__(self, clock: Callable[[], float] | None = None) -> None:
+        self._clock, self._last_s = clock or steady(), 0.0
         self._tracks: dict[str, dict[str, Track]] = {}
         self._ended: dict[str, float] = {}
 
