@@ -428,3 +428,14 @@ def test_a_strange_value_is_taken_or_refused_wherever_it_is(value: str) -> None:
         except (Exception, SystemExit):
             continue  # Serve's own `bind`
         assert judged(target) in ("graph", "PlanError"), place
+
+
+@pytest.mark.parametrize("place", ["closure", "instance", "argument"])
+def test_code_that_is_too_large_is_refused(monkeypatch: pytest.MonkeyPatch, place: str) -> None:
+    """With what makes it so where that can be told; the history could not keep it."""
+    monkeypatch.setattr(ray_graph, "LARGEST_BYTES", 10_000_000)
+    with pytest.raises(workbench.PlanError, match=r"holds 0\.02 GB") as refused:
+        ray_graph.graph_of(PLACES[place](bytes(20_000_000)), {})
+
+    assert "load it in the constructor" in str(refused.value)
+    assert ("'value' has 0.02 GB" in str(refused.value)) == (place == "closure")

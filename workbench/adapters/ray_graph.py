@@ -14,6 +14,7 @@ from workbench.core.digests import Units
 from workbench.core.fingerprint import Fingerprint, Parts, fingerprint
 from workbench.core.graph import Graph, Node, kebab, need_of
 from workbench.core.references import outer_names
+from workbench.core.sizes import heaviest
 from workbench.core.units import closure_digest
 from workbench.errors import PlanError, WorkbenchError
 from workbench.replica import apps
@@ -124,6 +125,8 @@ def _kind(target: Any) -> str:
     return packages.OBJECT
 
 
+LARGEST_BYTES = 900_000_000  # SQLite keeps no more than 10**9 in one value
+LARGE_ADVICE = "load it in the constructor, from a file or a model's folder, where the replica runs"
 SHOWN = 500  # letters of an error
 _PICKLED: dict[str, tuple[Fingerprint, bytes]] = {}  # the newest of each deployment's name
 
@@ -167,6 +170,8 @@ class _Walk:
         code = _Code(own, app, args, kwargs, dict(zip(map(id, children), called, strict=True)))
         options = {each: _shown(deployment, each) for each in sorted(chosen(deployment))}
         blob, made_of = self._made(code, kind, deployment, name)
+        if len(blob) > LARGEST_BYTES:
+            raise PlanError(_too_large(name, own, len(blob)), LARGE_ADVICE)
         return Node(
             name=name,
             kind=kind,
@@ -327,6 +332,12 @@ def _dumped(
         return packages.dump(parts, number, *hooks)
     except (Exception, SystemExit) as error:  # pickling runs the user's code: anything may come
         raise PlanError(_unpicklable(parts, name, error), UNPICKLABLE_ADVICE) from error
+
+
+def _too_large(name: str, target: Any, size: int) -> str:
+    text = f"the code of {name!r} holds {size / 1e9:.2g} GB; at most {LARGEST_BYTES / 1e9:g} can go"
+    what, of_it = heaviest(target)
+    return f"{text} to replicas: {what!r} has {of_it / 1e9:.2g} GB" if 2 * of_it > size else text
 
 
 UNPICKLABLE_ADVICE = (
