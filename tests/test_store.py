@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
+
+import workbench.replica.store as module
 from workbench.replica.store import PREPARE, Answers, Order, Store
 
 KEY = ("app", "Echo", "v1")
@@ -44,3 +47,45 @@ def test_a_store_that_was_restarted_takes_nobody_for_dead() -> None:
         return await (await _store()).heard_of("app")
 
     assert asyncio.run(heard())
+
+
+class _Guarded:
+    """A store in which one notebook has begun to change an application, and what was put back."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.put_back: list[str] = []
+        monkeypatch.setattr(module, "put_back", lambda app, *_: self.put_back.append(app))
+        monkeypatch.setattr(module, "SILENT_S", 0.3)
+        monkeypatch.setattr(module, "BUSY_S", 1.0)
+
+    async def alone(self, asking: str, heard: bool) -> str:
+        store = await _store()
+        await store.guard("app", b"before", "/app", {}, "first")
+        heart = asyncio.create_task(self._beat(store)) if heard else None
+        answer = await store.alone("app", asking)
+        if heart is not None:
+            heart.cancel()
+        return answer
+
+    async def _beat(self, store: Store) -> None:
+        while True:
+            await store.heard_of("app")
+            await asyncio.sleep(0.05)
+
+
+@pytest.mark.parametrize(
+    ("asking", "heard", "answer", "put_back"),
+    [
+        ("second", False, module.WAITED, ["app"]),
+        ("second", True, module.BUSY, []),
+        ("first", True, "", []),
+    ],
+)
+def test_only_one_notebook_changes_an_application(
+    monkeypatch: pytest.MonkeyPatch, asking: str, heard: bool, answer: str, put_back: list[str]
+) -> None:
+    """What a dead one began is undone before, not after, the next one's change."""
+    guarded = _Guarded(monkeypatch)
+
+    assert asyncio.run(guarded.alone(asking, heard)) == answer
+    assert guarded.put_back == put_back

@@ -32,7 +32,7 @@ SCENARIOS: program.Scenarios = {
     "inputs": strangers.inputs,
 }
 LONG: program.Scenarios = {"soak": endurance.soak}
-STATE, SHARED_MEMORY = "64m", "3g"
+STATE, SHARED_MEMORY = "128m", "3g"
 
 
 def main() -> int:

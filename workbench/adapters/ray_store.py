@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -19,6 +20,7 @@ from workbench.replica.store import NAME, NAMESPACE, Answers, Store
 
 from .ray_serve import dumped, pickled
 
+OWNER = secrets.token_hex(8)  # this process, whatever its id was used for before
 ANSWER_S = 30.0  # a store that is being started included
 
 
@@ -137,12 +139,17 @@ class CodeStore:
             back: the code that served before, where new code was exchanged for it already.
         """
         blob = b"" if application is None else dumped(application)
-        self._guarding = self._actor.guard.remote(app, blob, route_prefix, _blobs(app, back))
+        self._guarding = self._actor.guard.remote(app, blob, route_prefix, _blobs(app, back), OWNER)
 
     def heard_of(self, app: str) -> bool:
         """Say that this process lives; False when it was taken for dead and its work undone."""
         self._answered(self._guarding)  # an async actor may take up calls in another order
         return bool(self._ask("heard_of", app))
+
+    def alone_soon(self, app: str) -> Callable[[], str]:
+        """Ask to be the only one who changes an application; see `Store.alone`."""
+        reply = self._actor.alone.remote(app, OWNER)
+        return lambda: str(self._answered(reply))
 
     def unguard(self, app: str) -> None:
         """The change is over, well or not."""

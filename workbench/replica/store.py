@@ -24,11 +24,14 @@ NAME, NAMESPACE = "workbench-store", "workbench"
 POLL_S = 20.0
 PATIENCE_S = 5.0
 LEASE_S = 10.0
+SILENT_S = 3.0  # after which a notebook that holds an application up is taken for dead
+BUSY_S = 20.0
 Key = tuple[str, str, str]  # application, deployment, version
 Blobs = dict[Key, tuple[bytes, int, dict[str, Any]]]  # package, revision, digests
 Order = tuple[int, str, bytes]  # number, what to do, pickled package
 Answers = tuple[list[str], dict[str, str], bool]  # who is waited for, errors, all is exchanged
 LEAVE = -1
+WAITED, BUSY = "waited", "busy"
 PREPARE, EXCHANGE, UNDO = "prepare", "exchange", "undo"
 
 
@@ -65,12 +68,14 @@ class Guard:
         application: the pickled Serve application that served before, or b"" for none.
         route_prefix: path of its ingress.
         back: package, revision and digests by cell, where code was exchanged already.
+        owner: the notebook's process.
     """
 
     until: float
     application: bytes
     route_prefix: str
     back: Blobs
+    owner: str
 
 
 class Store:
@@ -82,6 +87,7 @@ class Store:
         self._changes: dict[str, Change] = {}
         self._guards: dict[str, Guard] = {}
         self._undone: set[str] = set()  # what was put back since it was guarded last
+        self._undoing: set[str] = set()
         self._series = Series()
         self._routers = Routers(self._series.now)
 
@@ -282,11 +288,13 @@ class Store:
             change.pending.difference_update(replicas)
             change.heard.set()
 
-    async def guard(self, app: str, application: bytes, route_prefix: str, back: Blobs) -> None:
+    async def guard(
+        self, app: str, application: bytes, route_prefix: str, back: Blobs, owner: str
+    ) -> None:
         """Put all this back unless `heard_of` is called every few seconds, or `unguard` once."""
         now = asyncio.get_running_loop().time()
         self._undone.discard(app)
-        guard = self._guards[app] = Guard(now + LEASE_S, application, route_prefix, back)
+        guard = self._guards[app] = Guard(now + LEASE_S, application, route_prefix, back, owner)
         asyncio.get_running_loop().create_task(self._watch(app, guard))
 
     async def heard_of(self, app: str) -> bool:
@@ -300,14 +308,40 @@ class Store:
         """The change is over, well or not."""
         self._guards.pop(app, None)
 
+    async def alone(self, app: str, owner: str) -> str:
+        """Wait until nobody else changes an application; what a silent one began is undone at once.
+
+        Returns:
+            "" when nobody did, WAITED when what was known before is old, BUSY after BUSY_S.
+        """
+        loop = asyncio.get_running_loop()
+        began, waited = loop.time(), ""
+        while app in self._guards or app in self._undoing:
+            if loop.time() > began + BUSY_S:
+                return BUSY
+            waited, guard = WAITED, self._guards.get(app)
+            if guard is not None and guard.owner == owner:
+                return ""  # of deploy(wait=False); what follows takes its place
+            if guard is not None and loop.time() > guard.until - LEASE_S + SILENT_S:
+                guard.until = 0.0
+            await asyncio.sleep(0.1)
+        return waited
+
     async def _watch(self, app: str, guard: Guard) -> None:
         loop = asyncio.get_running_loop()
         while self._guards.get(app) is guard and loop.time() < guard.until:
-            await asyncio.sleep(1.0)
+            await asyncio.sleep(0.25)
         if self._guards.get(app) is not guard:
             return
         del self._guards[app]
         self._undone.add(app)
+        self._undoing.add(app)
+        try:
+            await self._put_back(app, guard)
+        finally:
+            self._undoing.discard(app)
+
+    async def _put_back(self, app: str, guard: Guard) -> None:
         await self.cancel(app)
         if guard.back:
             change = self._changes[app] = Change(guard.back)

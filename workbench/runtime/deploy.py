@@ -69,7 +69,7 @@ def deploy(
         raise PlanError(f"timeout_s={timeout_s!r} is not positive", "give seconds, such as 300")
     checked = name_of(target, name)
     with held(checked, progress):
-        look = Look(checked)  # Serve answers while the graph is pickled
+        look = Look(checked, alone=True)  # Serve answers while the graph is pickled
         graph = _graph(target, options, require_key, look.fingerprints)
         request = Request(look, graph, route_prefix, mode)
         if graph.ingress.multiplexes and request.cluster.facts.data_path == "fast":
@@ -108,7 +108,7 @@ def rollback(name: str, to: int | None, progress: Progress, timeout_s: float) ->
         raise PlanError(f"{name!r} has no revision {to!r}", f"its revisions are {known}")
     good = rollout.good_of(past.graph(name, to), name, to)
     with held(name, progress):
-        request = Request(Look(name), good.graph, good.route_prefix, carries=False)
+        request = Request(Look(name, alone=True), good.graph, good.route_prefix, carries=False)
         run = Run(request, f"back to revision {to}", timeout_s, surge=True, began_s=began_s)
         run.carry_out(progress, wait=True)
 

@@ -16,6 +16,7 @@ from workbench.core.fingerprint import Fingerprint
 from workbench.core.graph import Graph, Node, checked_name, checked_prefix
 from workbench.core.plan import ADD, REPLACE, Plan, make_plan
 from workbench.errors import CapacityError, PlanError
+from workbench.replica.store import BUSY
 
 from . import cluster
 
@@ -48,13 +49,22 @@ class Live:
 
 
 class Look:
-    """A question about what runs of an application, asked at once and answered later."""
+    """A question about what runs of an application, asked at once and answered later.
 
-    def __init__(self, name: str) -> None:
+    Args:
+        name: of the application.
+        alone: whether it is to be changed: what a kernel that died began is undone first.
+    """
+
+    def __init__(self, name: str, alone: bool = False) -> None:
         self.cluster = cluster.current()
         self.name, self.store = name, CodeStore()
+        self._alone = self.store.alone_soon(name) if alone else lambda: ""
+        self._ask()
+
+    def _ask(self) -> None:
         self._every = functools.cache(ray_serve.details_soon())
-        self._code = functools.cache(self.store.committed_soon(name))
+        self._code = functools.cache(self.store.committed_soon(self.name))
 
     def fingerprints(self) -> dict[str, Fingerprint]:
         """What each deployment that runs is made of, where it is known."""
@@ -63,7 +73,16 @@ class Look:
         return {name: each.fingerprint for name, each in self._code().items()}
 
     def answer(self) -> tuple[Mapping[str, Any], Live]:
-        """Serve's details of every application, and what runs of this one."""
+        """Serve's details of every application, and what runs of this one.
+
+        Raises:
+            PlanError: another kernel is changing it, with another state folder than this one's.
+        """
+        waited = self._alone()
+        if waited == BUSY:
+            raise PlanError(f"another kernel is changing {self.name!r}", "try again later")
+        if waited:
+            self._ask()
         every = self._every()
         if self.name not in every:
             return every, Live({}, {})  # as above

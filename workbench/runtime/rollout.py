@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -81,7 +82,7 @@ class Good:
 
 def dumped(good: Good) -> bytes:
     """As bytes, for the history."""
-    return ray_serve.dumped(good)
+    return zlib.compress(ray_serve.dumped(good), level=1)
 
 
 def good_of(blob: bytes, app: str, number: int) -> Good:
@@ -96,7 +97,7 @@ def good_of(blob: bytes, app: str, number: int) -> Good:
             "app.history() shows which did",
         )
     try:
-        good = ray_serve.loaded(blob)
+        good = ray_serve.loaded(zlib.decompress(blob))
     except Exception as error:  # unpickling runs the user's code: anything may come
         what = f"{type(error).__name__}: {error}"
         raise PlanError(

@@ -43,7 +43,7 @@ def tune(
     """Set knobs of one deployment; see `App.tune`."""
     began_s = time.monotonic()
     with held(name, progress):
-        look = Look(name)  # answered while the history is read
+        look = Look(name, alone=True)  # answered while the history is read
         good = _good(name)
         node = _node(good.graph, name, deployment, asked)
         here = ray_knobs.tunable_of(node)
