@@ -188,6 +188,15 @@ def test_an_older_failure_is_not_taken_for_a_new_one() -> None:
     assert judge(goal, failed, before_of(None), None, 0.0).failure == "a: boom"
 
 
+def test_a_replica_whose_node_was_lost_is_no_failure() -> None:
+    """Serve starts it on another one."""
+    lost = details(a=[])
+    reason = "The actor died because its node has died. Node Id: 91"
+    lost["deployments"]["a"]["message"] = f"A replica failed to start. Error:\n{reason}"  # type: ignore[index]
+
+    assert judge(wanted(node("a")), lost, before_of(None), None, 0.0).failure == ""
+
+
 def test_a_replicas_traceback_comes_without_serves_wrapping() -> None:
     """The first line is the user's."""
     failed = details(a=[])

@@ -49,7 +49,7 @@ def memory(bench: Bench) -> None:
 
 
 def disk(bench: Bench) -> None:
-    """The disk under the state folder is full: a deploy goes or is refused, and works when there is room.
+    """The disk under the state folder is full: a change goes or is refused, and goes afterwards.
 
     Raises:
         LookupError: the state folder has no small disk of its own, as `make chaos` gives it.

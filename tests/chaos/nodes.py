@@ -82,3 +82,4 @@ def _second() -> Iterator[list[psutil.Process]]:
         for each in started:
             with contextlib.suppress(psutil.Error):
                 each.kill()
+        wait_until(lambda: _nodes() == nodes, BACK_S, "its end to be noticed")

@@ -11,6 +11,7 @@ from .graph import Graph, Node
 from .status import ProgressLine, word
 
 FAILED = ("DEPLOY_FAILED", "UNHEALTHY")
+NODE_DIED = "The actor died because its node has died"
 REPORT = "Error:\n"
 TRACEBACK = "Traceback (most recent call last):"
 WRAPPED = f"RuntimeError: {TRACEBACK}"
@@ -149,8 +150,8 @@ def _stamp(found: Mapping[str, Any] | None) -> float | None:
 def _failure(deployments: Mapping[str, Any], before: Before) -> str:
     for name, found in deployments.items():
         message = found["message"]
-        if message == before.messages.get(name):
-            continue
+        if message == before.messages.get(name) or NODE_DIED in message:
+            continue  # an older failure, or none of the code's: Serve starts it elsewhere
         if "failed to start" in message or word(found["status"]) in FAILED:
             return f"{name}: {_own_words(message.split(REPORT, 1)[-1])}"
     return ""

@@ -248,8 +248,10 @@ class Run:
     def _bring_about(self, since: Any, progress: Progress, done: list[str]) -> None:
         asked = self._request
         exchanged = [a.deployment for a in asked.plan.actions if a.exchanges]
-        told = any(a.options for a in asked.plan.actions) or (
-            asked.route_prefix != asked.live.route_prefix
+        told = (
+            any(a.options for a in asked.plan.actions)
+            or asked.route_prefix != asked.live.route_prefix
+            or asked.live.updating
         )
         first = self._before_serve() if told else set(exchanged)
         self._exchange([n for n in exchanged if n in first], done)

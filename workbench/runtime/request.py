@@ -15,6 +15,7 @@ from workbench.core.capacity import shortage
 from workbench.core.fingerprint import Fingerprint
 from workbench.core.graph import Graph, Node, checked_name, checked_prefix
 from workbench.core.plan import ADD, REPLACE, Plan, make_plan
+from workbench.core.status import word
 from workbench.errors import CapacityError, PlanError
 from workbench.replica.store import BUSY
 
@@ -46,6 +47,11 @@ class Live:
     def deployments(self) -> dict[str, Any]:
         """Serve's details by deployment."""
         return dict(self.details.get("deployments", {}))
+
+    @property
+    def updating(self) -> bool:
+        """Whether processes of other code still run, as after a kernel that died half-way."""
+        return any(word(each["status"]) == "UPDATING" for each in self.deployments.values())
 
 
 class Look:
