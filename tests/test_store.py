@@ -6,8 +6,7 @@ import asyncio
 
 import pytest
 
-import workbench.replica.store as module
-from workbench.replica.store import PREPARE, Answers, Order, Store
+from workbench.replica.store import BUSY, PREPARE, WAITED, Answers, Order, Store
 
 KEY = ("app", "Echo", "v1")
 BLOBS = {KEY: (b"new code", 2, {})}
@@ -54,9 +53,14 @@ class _Guarded:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.put_back: list[str] = []
-        monkeypatch.setattr(module, "put_back", lambda app, *_: self.put_back.append(app))
-        monkeypatch.setattr(module, "SILENT_S", 0.3)
-        monkeypatch.setattr(module, "BUSY_S", 1.0)
+        names = {
+            "put_back": lambda app, *_: self.put_back.append(app),
+            "SILENT_S": 0.3,
+            "BUSY_S": 1.0,
+        }
+        for method in (Store.alone, Store._put_back):
+            for name, value in names.items():  # Ray may have shipped and reloaded the class
+                monkeypatch.setitem(method.__globals__, name, value)
 
     async def alone(self, asking: str, heard: bool) -> str:
         store = await _store()
@@ -76,8 +80,8 @@ class _Guarded:
 @pytest.mark.parametrize(
     ("asking", "heard", "answer", "put_back"),
     [
-        ("second", False, module.WAITED, ["app"]),
-        ("second", True, module.BUSY, []),
+        ("second", False, WAITED, ["app"]),
+        ("second", True, BUSY, []),
         ("first", True, "", []),
     ],
 )
