@@ -51,7 +51,7 @@ class Plain(asgi.Ingress):
         if scope["type"] == "lifespan":
             await self._answer_lifespan(receive, send)
             return
-        app, lifespan = self._current()
+        app, lifespan, _ = self._current()
         if lifespan.state:
             scope["state"] = {**lifespan.state, **scope.get("state", {})}
         if scope["path"] == scope.get("root_path"):
