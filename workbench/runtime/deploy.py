@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import secrets
 import threading
 import time
@@ -169,7 +168,7 @@ class Run:
         self._request, self._note, self._timeout_s = request, note, timeout_s
         self._surge, self._began_s = surge, began_s
         self.number = 0
-        self._given = good
+        self._good = good
         self._lease: Lease | None = None
         self._handed_over = threading.Event()
         self._took_ms: dict[str, float] = {}
@@ -200,6 +199,8 @@ class Run:
 
     def _begin(self) -> None:
         asked = self._request
+        if self._good is None and asked.live.details:
+            self._good = rollout.last_good(asked.name, asked.history)
         known = [each.revision for each in asked.live.generations.values()]
         self.number = asked.history.begin(
             asked.name, asked.route_prefix, self._note, cells.kernel(), max(known, default=0)
@@ -208,14 +209,6 @@ class Run:
         self._actions = {each.deployment: each for each in asked.plan.actions}
         self._shipped = {n.name: self._package(n, token) for n in asked.graph.nodes}
         self._stamps = {n.name: self._stamp(n) for n in asked.graph.nodes}
-
-    @functools.cached_property
-    def _good(self) -> Good | None:
-        """The revision that serves; read when it is to be put back, or part of it stays."""
-        asked = self._request
-        if self._given is not None or not asked.live.details:
-            return self._given
-        return rollout.last_good(asked.name, asked.history)
 
     def _package(self, node: Any, token: str) -> Package:
         action, live = self._actions[node.name], self._request.live.generations.get(node.name)
