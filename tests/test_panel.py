@@ -62,7 +62,7 @@ def card(panel: Panel, name: str = "RAG") -> Card:
     return panel._cards[name]
 
 
-def until(true: Callable[[], bool], timeout_s: float = 5.0) -> None:
+def until(true: Callable[[], bool], timeout_s: float = 20.0) -> None:
     """Wait for something to become true."""
     end_s = time.monotonic() + timeout_s
     while not true():

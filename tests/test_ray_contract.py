@@ -14,11 +14,12 @@ import ray
 from fastapi import FastAPI
 from ray import serve
 from ray._common.constants import HEAD_NODE_RESOURCE_NAME
+from ray._private import services
 from ray.scripts import scripts
 from ray.serve import batching
 
 import workbench.replica
-from workbench.adapters import ray_graph, ray_serve, ray_store
+from workbench.adapters import ray_graph, ray_head, ray_serve, ray_store
 from workbench.core.fingerprint import MULTIPLEXED
 from workbench.core.graph import Graph
 from workbench.replica import batches, live
@@ -43,6 +44,18 @@ def test_a_head_can_leave_the_client_server_out() -> None:
 
     assert "has_ray_client = get_ray_client_dependency_error() is None" in source
     assert "if has_ray_client and ray_client_server_port is None" in source
+
+
+def test_a_head_gives_its_agent_the_address_at_which_it_serves_metrics() -> None:
+    """The raylet starts the agent with this argument, and the agent's address decides."""
+    source = inspect.getsource(services.start_raylet)
+
+    assert 'f"--node-ip-address={node_ip_address}"' in source
+    assert "start_ray_process(" in source
+    assert ray_head.AGENT in source
+    asked = f"{ray_head.AGENT}python agent.py --node-ip-address=10.0.0.7 --grpc-port=1"
+    assert ray_head._on_loopback(asked) == asked.replace("10.0.0.7", "127.0.0.1")
+    assert ray_head._on_loopback("--node-ip-address=10.0.0.7") == "--node-ip-address=10.0.0.7"
 
 
 def test_a_bound_application_gives_its_deployment() -> None:

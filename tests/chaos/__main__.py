@@ -30,6 +30,7 @@ SCENARIOS: program.Scenarios = {
     "node": nodes.node,
     "swaps": endurance.swaps,
     "inputs": strangers.inputs,
+    "targets": strangers.targets,
 }
 LONG: program.Scenarios = {"soak": endurance.soak}
 STATE, SHARED_MEMORY = "128m", "3g"
