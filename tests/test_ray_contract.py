@@ -17,9 +17,10 @@ from ray._common.constants import HEAD_NODE_RESOURCE_NAME
 from ray._private import services
 from ray.scripts import scripts
 from ray.serve import batching
+from ray.serve._private import replica as serves
 
 import workbench.replica
-from workbench.adapters import ray_graph, ray_head, ray_serve, ray_store
+from workbench.adapters import cluster, ray_graph, ray_head, ray_serve
 from workbench.core.fingerprint import MULTIPLEXED
 from workbench.core.graph import Graph
 from workbench.replica import batches, live
@@ -56,6 +57,25 @@ def test_a_head_gives_its_agent_the_address_at_which_it_serves_metrics() -> None
     asked = f"{ray_head.AGENT}python agent.py --node-ip-address=10.0.0.7 --grpc-port=1"
     assert ray_head._on_loopback(asked) == asked.replace("10.0.0.7", "127.0.0.1")
     assert ray_head._on_loopback("--node-ip-address=10.0.0.7") == "--node-ip-address=10.0.0.7"
+
+
+def test_a_replica_can_be_given_another_way_from_http_to_its_code() -> None:
+    """What `replica.direct` stands on: Serve looks these up when its server starts, or later."""
+    starts = inspect.getsource(serves.Replica._maybe_start_direct_ingress_servers)
+    assert "start_asgi_http_server(\n                    self._direct_ingress_asgi," in starts
+
+    way = inspect.getsource(serves.Replica._direct_ingress_asgi)
+    for used in (
+        "self._wrap_request(request_metadata) as status_code_callback",
+        "self._track_queued_request() as release_queue_slot",
+        "async with self._start_request(request_metadata):",
+        "self._determine_http_route(scope)",
+        "send_http_response(msg, 499, send)",
+    ):
+        assert used in way
+    assert "user_exception is not None and not request_metadata.is_direct_ingress" in (
+        inspect.getsource(serves.Replica._handle_errors_and_metrics)
+    )
 
 
 def test_a_bound_application_gives_its_deployment() -> None:
@@ -283,7 +303,7 @@ def test_replicas_need_no_workbench() -> None:
 
 def test_the_head_has_a_resource_of_its_own() -> None:
     """The store stays on the node that is there as long as the cluster."""
-    assert ray_store.HEAD == HEAD_NODE_RESOURCE_NAME
+    assert cluster.HEAD_NODE == HEAD_NODE_RESOURCE_NAME
 
 
 @pytest.mark.parametrize("name", ["RunTarget", "run_many", "get_deployment_handle", "ingress"])

@@ -57,12 +57,11 @@ def _codes(place: str) -> set[grpc.StatusCode]:
 
 
 def _refuses(place: str) -> bool:
-    """Whether what listens there asks for the token; Ray's metrics are for everybody to read."""
+    """Whether what listens there asks for the token."""
     codes = _codes(place)
     if codes != {grpc.StatusCode.UNAVAILABLE}:
         return grpc.StatusCode.UNAUTHENTICATED in codes and codes <= REFUSED
-    answer = httpx.get(f"http://{place}/")
-    return answer.status_code == 401 or answer.text.startswith("# HELP")
+    return httpx.get(f"http://{place}/").status_code == 401
 
 
 def _application() -> FastAPI:
@@ -83,6 +82,15 @@ def test_every_port_that_others_reach_asks_for_the_token(name: str) -> None:
 
     assert any("ray::ServeReplica" in each for each in others.values())
     assert not admitted
+
+
+def test_metrics_are_for_this_machine_alone() -> None:
+    """Ray would tell them to everyone, and has no token for them."""
+    facts = workbench.start().facts
+
+    assert httpx.get(facts.metrics_url).text.startswith("# HELP")
+    port = int(facts.metrics_url.removesuffix("/metrics").rpartition(":")[2])
+    assert {address for address, at in _listeners() if at == port} <= set(LOOPBACK)
 
 
 @pytest.mark.parametrize(

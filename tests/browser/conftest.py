@@ -6,6 +6,7 @@ import json
 import os
 import secrets
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -14,6 +15,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
 import pytest
 from playwright.sync_api import Page, sync_playwright
 
@@ -28,11 +30,20 @@ class Lab:
         url: its address.
         token: what opens it.
         folder: where its notebooks lie.
+        process: the server.
     """
 
     url: str
     token: str
     folder: Path
+    process: subprocess.Popen[bytes]
+
+    def stacks(self) -> str:
+        """Where every thread of every kernel is now: why a cell does not end."""
+        for kernel in psutil.Process(self.process.pid).children():
+            kernel.send_signal(signal.SIGUSR1)
+        time.sleep(1)
+        return "\n".join(each.read_text() for each in self.folder.glob("stacks-*.txt"))
 
     def sessions(self) -> list[str]:
         """Ids of the notebooks that have a kernel."""
@@ -48,6 +59,15 @@ class Lab:
         return urllib.request.Request(self.url + path, headers=headers, method=method)
 
 
+# Runs in every kernel before its first cell.
+STARTUP = """\
+import faulthandler, os, pathlib, signal
+stacks = open(pathlib.Path({folder!r}) / f"stacks-{{os.getpid()}}.txt", "w")
+faulthandler.register(signal.SIGUSR1, file=stacks)
+del faulthandler, os, pathlib, signal
+"""
+
+
 @pytest.fixture(scope="package")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     """A JupyterLab of our own."""
@@ -60,6 +80,9 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     news.mkdir(parents=True)
     quiet = {"fetchNews": "false", "checkForUpdates": False}
     (news / "notification.jupyterlab-settings").write_text(json.dumps(quiet))
+    startup = Path(folders["IPYTHONDIR"]) / "profile_default" / "startup"
+    startup.mkdir(parents=True)
+    (startup / "stacks.py").write_text(STARTUP.format(folder=str(folder)))
     command = [sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root"]
     command += [f"--port={port}", "--ip=127.0.0.1", f"--IdentityProvider.token={token}"]
     command += ["--LabApp.expose_app_in_browser=True", f"--ServerApp.root_dir={folder}"]
@@ -67,7 +90,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     server = subprocess.Popen(command, env={**os.environ, **folders}, stdout=log, stderr=log)
     try:
         _wait_for(f"http://127.0.0.1:{port}/api?token={token}", server)
-        yield Lab(f"http://127.0.0.1:{port}", token, folder)
+        yield Lab(f"http://127.0.0.1:{port}", token, folder, server)
     finally:
         server.terminate()
         server.wait(20)

@@ -8,11 +8,12 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Locator, Page, TimeoutError, expect
 
 import workbench
 from tests.notebook import Load
 
+from .conftest import Lab
 from .jupyter import keep, open_notebook, run
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(400)]
@@ -115,7 +116,7 @@ def service() -> Iterator[list[int]]:
 
 
 @pytest.fixture
-def seen(lab: str, page: Page, service: list[int]) -> Iterator[Seen]:
+def seen(server: Lab, lab: str, page: Page, service: list[int]) -> Iterator[Seen]:
     """The panel of an application that was deployed in the notebook."""
     if service:
         workbench.connect(NAME).rollback(to=service[0])
@@ -124,7 +125,11 @@ def seen(lab: str, page: Page, service: list[int]) -> Iterator[Seen]:
     page.evaluate("() => { window.jupyterapp.commands.execute('application:toggle-left-area'); }")
     run(page, 0)
     try:
-        page.locator(".wb-panel .wb-card").wait_for(timeout=120_000)
+        try:
+            page.locator(".wb-panel .wb-card").wait_for(timeout=120_000)
+        except TimeoutError:
+            print(server.stacks())
+            raise
         app = workbench.connect(NAME)
         service.append(app.history().serving)
         yield Seen(page, app)

@@ -42,6 +42,7 @@ SETTINGS = {
     # that cannot be bound keeps it off
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # the coming default; silences its warning
 }
+HEAD_NODE = "node:__internal_head__"  # a resource that Ray gives the head alone
 # What the fast data path adds.
 FAST_SETTINGS = {
     "RAY_SERVE_ENABLE_HA_PROXY": "1",  # requests go to replicas' own ports, past Serve's proxy
@@ -332,6 +333,8 @@ def facts(http_url: str, dashboard: str, data_path: str) -> ClusterFacts:
     """Facts of the cluster that this process is connected to."""
     resources, nodes = ray.cluster_resources(), [n for n in ray.nodes() if n["Alive"]]
     booked = resources.get("GPU", 0.0)
+    heads = [n for n in nodes if HEAD_NODE in n["Resources"]]
+    ports = [n["MetricsExportPort"] for n in heads if n.get("MetricsExportPort")]
     return ClusterFacts(
         address=address(),
         http_url=http_url,
@@ -342,6 +345,7 @@ def facts(http_url: str, dashboard: str, data_path: str) -> ClusterFacts:
         nodes=len(nodes),
         ray_version=ray.__version__,
         data_path=data_path,
+        metrics_url=f"http://127.0.0.1:{ports[0]}/metrics" if ports else "",
     )
 
 

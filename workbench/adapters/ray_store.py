@@ -18,6 +18,7 @@ from workbench.replica.link import find_store
 from workbench.replica.package import Package
 from workbench.replica.store import NAME, NAMESPACE, Answers, Store
 
+from .cluster import HEAD_NODE
 from .ray_serve import dumped, pickled
 
 OWNER = secrets.token_hex(8)  # this process, whatever its id was used for before
@@ -200,9 +201,6 @@ def _blobs(app: str, packages: Mapping[str, Package]) -> dict[Any, Any]:
     }
 
 
-HEAD = "node:__internal_head__"  # a resource that Ray gives the head alone
-
-
 def _started() -> Any:
     plain = cloudpickle.loads(cloudpickle.dumps(Store))  # by value: its node may lack workbench
     options = {
@@ -211,7 +209,7 @@ def _started() -> Any:
         "lifetime": "detached",
         "get_if_exists": True,
         "num_cpus": 0,
-        "resources": {HEAD: 0.001},  # the node that is there as long as the cluster
+        "resources": {HEAD_NODE: 0.001},  # the node that is there as long as the cluster
         "max_restarts": -1,
         "max_task_retries": -1,  # a question that meets a restart is asked again
         "max_concurrency": 10_000,  # each replica waits in one call

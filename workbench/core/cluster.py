@@ -20,6 +20,7 @@ class ClusterFacts:
         ray_version: version of Ray that this kernel uses.
         data_path: how requests reach the replicas: "fast" by HAProxy, "python" by Serve's own
             proxy, "" on a cluster that others started.
+        metrics_url: what a Prometheus on the head's machine reads.
     """
 
     address: str
@@ -31,6 +32,7 @@ class ClusterFacts:
     nodes: int
     ray_version: str
     data_path: str = ""
+    metrics_url: str = ""
 
     @property
     def gpu_text(self) -> str:

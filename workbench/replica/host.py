@@ -16,7 +16,7 @@ from typing import Any
 
 from ray import serve
 
-from . import gpu
+from . import direct, gpu
 from . import live as lives
 from . import package as packages
 from .asgi import Ingress, add_handler, request_id
@@ -155,6 +155,7 @@ class Host:
 
     def ingress(self) -> Ingress:
         """The ASGI application for Serve: it delegates to the current one."""
+        direct.install()
         return Ingress(self.failures, self._shown, self._handlers, self.figures)
 
     def _shown(self) -> Any:

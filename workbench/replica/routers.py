@@ -79,9 +79,13 @@ def queues(texts: Iterable[str]) -> Queues:
 
 
 def _nodes() -> list[tuple[str, int]]:
-    """Where each node tells its metrics."""
+    """Where each node tells its metrics; this one may tell them to this machine alone."""
+    here = ray.get_runtime_context().get_node_id()
     return [
-        (each["NodeManagerAddress"], each["MetricsExportPort"])
+        (
+            "127.0.0.1" if each["NodeID"] == here else each["NodeManagerAddress"],
+            each["MetricsExportPort"],
+        )
         for each in ray.nodes()
         if each["Alive"] and each.get("MetricsExportPort")
     ]

@@ -64,5 +64,5 @@ class IngressStub(Stub):
     """A stub that shows an ASGI application. Wrap it with `serve.ingress()`."""
 
     def __serve_build_asgi_app__(self) -> Any:
-        """Serve calls this once, after the constructor."""
+        """Serve calls this once, after the constructor and before its server starts."""
         return self._workbench_host.ingress()

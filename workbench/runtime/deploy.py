@@ -168,7 +168,7 @@ class Run:
         self._request, self._note, self._timeout_s = request, note, timeout_s
         self._surge, self._began_s = surge, began_s
         self.number = 0
-        self._good = good
+        self._known_good, self._good_is_known = good, good is not None
         self._lease: Lease | None = None
         self._handed_over = threading.Event()
         self._took_ms: dict[str, float] = {}
@@ -199,8 +199,6 @@ class Run:
 
     def _begin(self) -> None:
         asked = self._request
-        if self._good is None and asked.live.details:
-            self._good = rollout.last_good(asked.name, asked.history)
         known = [each.revision for each in asked.live.generations.values()]
         self.number = asked.history.begin(
             asked.name, asked.route_prefix, self._note, cells.kernel(), max(known, default=0)
@@ -209,6 +207,14 @@ class Run:
         self._actions = {each.deployment: each for each in asked.plan.actions}
         self._shipped = {n.name: self._package(n, token) for n in asked.graph.nodes}
         self._stamps = {n.name: self._stamp(n) for n in asked.graph.nodes}
+
+    def _good(self) -> Good | None:
+        """The revision that serves; read when part of it stays, or it is to be put back."""
+        if not self._good_is_known:
+            asked, self._good_is_known = self._request, True
+            if asked.live.details:
+                self._known_good = rollout.last_good(asked.name, asked.history)
+        return self._known_good
 
     def _package(self, node: Any, token: str) -> Package:
         action, live = self._actions[node.name], self._request.live.generations.get(node.name)
@@ -221,8 +227,9 @@ class Run:
     def _stamp(self, node: Any) -> float:
         action = self._actions[node.name]
         changes = action.options or action.exchanges
-        if not changes and self._good is not None and node.name in self._good.stamps:
-            return self._good.stamps[node.name]
+        good = None if changes else self._good()
+        if good is not None and node.name in good.stamps:
+            return good.stamps[node.name]
         return ray_serve.stamp_of(node, self.number, node.name == self._request.graph.ingress.name)
 
     def _undone_if_it_fails(self, progress: Progress) -> None:
@@ -292,7 +299,7 @@ class Run:
 
     def _guard(self, done: list[str]) -> None:
         """Have the last good revision put back if this kernel dies from here on."""
-        asked, good = self._request, self._good
+        asked, good = self._request, self._good()
         if good is None:
             if asked.live.details:
                 return  # what serves is not known here: nothing could be put back
@@ -313,7 +320,7 @@ class Run:
         ray_serve.run(application, asked.name, asked.route_prefix)
 
     def _undo(self, done: list[str], reason: str, outcome: str) -> int | None:
-        asked, good = self._request, self._good
+        asked, good = self._request, self._good()
         asked.history.failed(asked.name, self.number, reason, outcome, self._records())
         if good is None:
             if done:
