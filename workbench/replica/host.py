@@ -47,6 +47,7 @@ class Host:
         self._handlers: list[tuple[Any, Any]] = []
         self._place = Place(children, self._add_handlers, figures=self.figures)
         self._loop = asyncio.get_running_loop()
+        self._beside = asyncio.Runner()  # of the link's thread, which has no event loop of its own
         self._staged: tuple[bytes, Live] | None = None
         self._before: tuple[Live, bytes] | None = None
         self._blob = b""
@@ -95,7 +96,7 @@ class Host:
         """Load new code beside what runs. Called by the link's thread."""
         self._staged, self._before = None, None
         following = lives.following(self._live, packages.unpickled(blob), self._place)
-        self._staged = blob, _finished(following)
+        self._staged = blob, self._beside.run(following)
 
     def _exchange(self, blob: bytes) -> None:
         """Make new code the current one. Called by the link's thread."""
@@ -216,8 +217,3 @@ class Host:
         self._explain(error)
         if isinstance(scope, dict):
             self.failures.record(request_id(scope), error)
-
-
-def _finished(work: Any) -> Any:
-    """The outcome of a coroutine, run in a thread that has no event loop."""
-    return asyncio.run(work)
