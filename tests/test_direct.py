@@ -43,13 +43,13 @@ class Direct:
         return "answered"
 
     async def note_later(self) -> None:
-        await asyncio.sleep(0.5)
+        await asyncio.sleep(3)
         self.notes.append("later")
 
     @api.get("/patient")
     async def patient(self) -> StreamingResponse:
         async def lines() -> Any:
-            await asyncio.sleep(1.0)
+            await asyncio.sleep(3)
             yield "a line"
 
         return StreamingResponse(lines(), headers={"x-early": "yes"})
@@ -109,7 +109,7 @@ def test_background_tasks_go_on_when_the_client_has_left(direct: Any) -> None:
     before = direct.get("/notes").json()
     began = time.monotonic()
     assert httpx.get(f"{direct.url}/later", headers={"connection": "close"}).json() == "answered"
-    assert time.monotonic() - began < 0.45
+    assert time.monotonic() - began < 2.5
 
     until(lambda: direct.get("/notes").json() == [*before, "later"])
 
@@ -119,7 +119,7 @@ def test_headers_come_before_a_body_that_takes_long(direct: Any) -> None:
     began = time.monotonic()
     with httpx.stream("GET", f"{direct.url}/patient") as answer:
         assert answer.headers["x-early"] == "yes"
-        assert time.monotonic() - began < 0.8
+        assert time.monotonic() - began < 2.5
         assert answer.read() == b"a line"
 
 

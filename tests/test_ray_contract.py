@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import concurrent
+import concurrent.futures
+import email.message
+import email.mime.base
 import enum
 import inspect
 import subprocess
 import sys
 from collections.abc import AsyncIterator
+from types import ModuleType
 
 import pytest
 import ray
@@ -15,12 +20,13 @@ from fastapi import FastAPI
 from ray import serve
 from ray._common.constants import HEAD_NODE_RESOURCE_NAME
 from ray._private import services
+from ray.cloudpickle import cloudpickle
 from ray.scripts import scripts
 from ray.serve import batching
 from ray.serve._private import replica as serves
 
 import workbench.replica
-from workbench.adapters import cluster, ray_graph, ray_head, ray_serve
+from workbench.adapters import cluster, ray_graph, ray_head, ray_pickles, ray_serve
 from workbench.core.fingerprint import MULTIPLEXED
 from workbench.core.graph import Graph
 from workbench.replica import batches, live
@@ -76,6 +82,20 @@ def test_a_replica_can_be_given_another_way_from_http_to_its_code() -> None:
     assert "user_exception is not None and not request_metadata.is_direct_ingress" in (
         inspect.getsource(serves.Replica._handle_errors_and_metrics)
     )
+
+
+@pytest.mark.parametrize("package", [asyncio, concurrent, email, ray])
+def test_submodules_are_found_as_cloudpickle_finds_them(package: ModuleType) -> None:
+    """By an index, where cloudpickle looks at all modules."""
+    code = compile(
+        "futures.thread, message, mime, base, tasks, serve, handle, _private", "x", "exec"
+    )
+    usual = cloudpickle._find_imported_submodules(code, [package, 7, package])
+    with ray_pickles.modules_indexed():
+        ours = cloudpickle._find_imported_submodules(code, [package, 7, package])
+
+    assert usual == ours != []
+    assert cloudpickle._find_imported_submodules.__module__ == cloudpickle.__name__
 
 
 def test_a_bound_application_gives_its_deployment() -> None:

@@ -22,7 +22,7 @@ def wish(topic: str, value: float = 1) -> Wish:
     return Wish(("d", topic), {topic: value})
 
 
-def until(true: Callable[[], bool], timeout_s: float = 5.0) -> None:
+def until(true: Callable[[], bool], timeout_s: float = 20.0) -> None:
     """Wait for something to become true."""
     end_s = time.monotonic() + timeout_s
     while not true():

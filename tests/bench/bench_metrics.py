@@ -31,7 +31,7 @@ from redeploy.services import ANSWERING, Cell, replicas
 import workbench
 from workbench.adapters import ray_serve
 from workbench.adapters.processes import free_ports
-from workbench.replica import asgi, figures, host, live
+from workbench.replica import figures, host, live
 
 CONNECTIONS = 16
 WINDOW_S = 3.0
@@ -43,24 +43,14 @@ ONE = (
 )
 
 
-class Plain(asgi.Ingress):
-    """The ingress as it would be without figures."""
+class Unwatched(figures.Uncounted):
+    """A request that nobody counts."""
 
-    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        """Answer one request, or Serve's own lifespan."""
-        if scope["type"] == "lifespan":
-            await self._answer_lifespan(receive, send)
-            return
-        app, lifespan, _ = self._current()
-        if lifespan.state:
-            scope["state"] = {**lifespan.state, **scope.get("state", {})}
-        if scope["path"] == scope.get("root_path"):
-            scope["path"] += "/"
-        try:
-            await app(scope, receive, send)
-        except Exception as error:
-            self._failures.record(asgi.request_id(scope), error)
-            raise
+    __slots__ = ()
+
+    def watched(self, send: Any) -> Any:
+        """As it is."""
+        return send
 
 
 class Silent:
@@ -77,7 +67,7 @@ class Silent:
 def without_figures() -> Iterator[None]:
     """What is shipped meanwhile counts nothing."""
     with (
-        mock.patch.object(host, "Ingress", Plain),
+        mock.patch.object(figures.Figures, "http", lambda self, scope: Unwatched()),
         mock.patch.object(host, "Pulse", Silent),
         mock.patch.object(figures.Figures, "counting", lambda self, name: figures.Uncounted),
         mock.patch.object(live, "counted", lambda target, figures: target),

@@ -239,9 +239,9 @@ def test_a_cell_that_runs_does_not_stop_it(seen: Seen) -> None:
         seen.handle("max_batch_size").focus()
         seen.page.keyboard.press("ArrowRight")
         seen.says("max_batch_size", "applied", 8)
-        until(lambda: seen.panel.locator("table.wb-now").inner_text() != figures, 5)
+        until(lambda: seen.panel.locator("table.wb-now").inner_text() != figures)
         seen.panel.get_by_role("button", name="Send").click()
-        seen.panel.locator(".wb-pre", has_text="Hello, Ada!").wait_for(timeout=8_000)
+        seen.panel.locator(".wb-pre", has_text="Hello, Ada!").wait_for(timeout=12_000)
 
         expect(cell.locator(".jp-InputPrompt")).to_contain_text("[*]")
         assert seen.value("max_batch_size") == 5

@@ -15,7 +15,7 @@ import tempfile
 
 from tests.bench.redeploy import program
 
-from . import endurance, kernels, kills, limits, nodes, strangers
+from . import clock, endurance, kernels, kills, limits, nodes, strangers
 
 SCENARIOS: program.Scenarios = {
     "controller": kills.controller,
@@ -27,7 +27,9 @@ SCENARIOS: program.Scenarios = {
     "memory": limits.memory,
     "disk": limits.disk,
     "shm": limits.shared_memory,
+    "clock": clock.clock,
     "node": nodes.node,
+    "head": nodes.head,
     "swaps": endurance.swaps,
     "inputs": strangers.inputs,
     "targets": strangers.targets,

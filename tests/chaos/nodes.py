@@ -1,9 +1,10 @@
-"""A cluster of two nodes, one of which is lost and comes back."""
+"""Nodes that are lost and come back: one of two, and the head with everything on it."""
 
 from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -15,12 +16,14 @@ import ray
 
 import workbench
 from tests.bench.redeploy.figures import Bench
-from tests.bench.redeploy.load import Load
+from tests.bench.redeploy.load import Load, tried
 from tests.bench.redeploy.services import replicas, wait_until
 from workbench.adapters import cluster, haproxy, processes
+from workbench.errors import ClusterError
 
-from .common import BACK_S, NAME, QUIET_S, deploy, deployed, healthy, options, told, url
+from .common import BACK_S, NAME, QUIET_S, answers, deploy, deployed, healthy, options, told, url
 
+BROKEN = ("self.state = 0", "raise RuntimeError('broken')")
 SPREAD = options("num_replicas=2", "max_replicas_per_node=1", "health_check_period_s=0.5")
 CLIENTS = 4
 
@@ -42,6 +45,48 @@ def node(bench: Bench) -> None:
         facts = {"lost_s": round(lost_s, 1), "back_s": round(back_s, 1)}
         told(bench, "node lost and back", load, deploys, CLIENTS, **facts)
         workbench.connect(NAME).delete()  # before the node goes
+
+
+def head(bench: Bench) -> None:
+    """Kill -9 of the head: `doctor` says how to come back, and what served last serves again."""
+    cell = deployed()
+    deploy(cell, 1)
+    tried(2, lambda: workbench.deploy(cell.run(2, BROKEN), name=NAME))
+    workbench.connect(NAME).tune(max_ongoing_requests=7)
+    before = [(each.number, each.outcome) for each in workbench.connect(NAME).history()]
+    known = cluster.known_head()
+    assert known is not None
+    for pid in known.daemons:
+        os.kill(pid, signal.SIGKILL)
+    began = time.monotonic()
+    wait_until(cluster.is_gone, BACK_S, "the head's death")
+    said = tried(3, workbench.apps).error
+    advice = _workbench("doctor", f"--http-port={known.http_port}")
+    _workbench("down")
+    path = f"--data-path={known.data_path}"
+    _workbench("up", f"--http-port={known.http_port}", f"--num-cpus={known.num_cpus:g}", path)
+    _workbench("restore")
+    wait_until(lambda: answers(bench), BACK_S, "an answer")
+    back_s = time.monotonic() - began
+    workbench.start()
+    app = workbench.connect(NAME)
+    after = [(each.number, each.outcome) for each in app.history()]
+    tuned = {each.name: each.value for each in app.tune()}["max_ongoing_requests"]
+    with Load(url(bench)) as load:
+        time.sleep(QUIET_S)
+    told(bench, "head killed, restored", load, [])
+    bench.figure("head killed: serves again after", back_s, "s", f"<= {BACK_S:g}")
+    bench.figure("head killed: the kernel is told", isinstance(said, ClusterError), "", "== 1")
+    bench.figure("head killed: doctor names what is to come back", NAME in advice, "", "== 1")
+    bench.figure("head killed: history kept", after[: len(before)] == before, "", "== 1")
+    same = {each.revision for each in load.answers} == {1} and tuned == 7
+    bench.figure("head killed: the last good code and knobs serve", same, "", "== 1")
+
+
+def _workbench(*words: str) -> str:
+    """Run the `workbench` command; what it said."""
+    command = [str(Path(sys.executable).with_name("workbench")), *words]
+    return subprocess.run(command, capture_output=True, text=True, timeout=2 * BACK_S).stdout
 
 
 def _nodes() -> int:

@@ -21,6 +21,7 @@ from workbench.replica import apps
 from workbench.replica import package as packages
 
 from . import cells, modules
+from .ray_pickles import modules_indexed
 from .ray_serve import (
     autoscaling,
     batching_of,
@@ -55,7 +56,8 @@ def graph_of(
     """
     try:
         application, kind = _application(target, options)
-        return _Walk(target, kind, live).graph(application)
+        with modules_indexed():
+            return _Walk(target, kind, live).graph(application)
     except WorkbenchError:
         raise
     except (Exception, SystemExit) as error:  # the user's objects answer as they like

@@ -183,7 +183,7 @@ def request_id(scope: Message) -> str:
 
 def _header(scope: Message, name: bytes) -> str:
     for key, value in scope.get("headers", ()):
-        if key.lower() == name:
+        if key == name:  # servers give them in lower case
             return str(value.decode("latin-1"))
     return ""
 
