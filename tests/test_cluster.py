@@ -12,11 +12,13 @@ from pathlib import Path
 
 import psutil
 import pytest
+import ray
 from typer.testing import CliRunner
 
 import workbench
 from workbench.adapters import cluster as ray_cluster
 from workbench.adapters import doctor, processes, state
+from workbench.adapters.ray_connect import PATIENCE, connect
 from workbench.cli import app as command
 from workbench.core.cluster import ClusterFacts
 
@@ -169,7 +171,7 @@ def test_an_address_where_nothing_answers_is_said(tmp_path: Path) -> None:
 
 GONE = """
 import workbench
-from workbench.adapters import processes, state
+from workbench.adapters import cluster, processes, state
 
 def double(x: int) -> int:
     return 2 * x
@@ -177,6 +179,7 @@ def double(x: int) -> int:
 workbench.start(num_cpus=1, http_port={port})
 app = workbench.deploy(double, ray_actor_options={{"num_cpus": 0.1}})
 processes.end(state.read("cluster.json")["cluster_id"])
+assert cluster.known_head() is None  # clears it away, as the command in a terminal does
 for ask in (app.status, app.logs, workbench.apps):
     try:
         ask()
@@ -221,6 +224,17 @@ def test_a_cluster_that_is_gone_is_said_and_what_it_served_comes_back(tmp_path: 
     assert "restored: double" in restored
     assert "ANSWER 42" in answer
     assert "everything runs" in again
+
+
+def test_a_kernel_outlives_its_cluster(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ray is told to be patient while it connects, and nothing that is started later is."""
+    seen: list[str | None] = []
+    monkeypatch.setattr(ray, "init", lambda **_: seen.append(os.environ.get(PATIENCE)))
+
+    connect("auto")
+
+    assert seen[0] is not None and float(seen[0]) > 86_400
+    assert PATIENCE not in os.environ
 
 
 def test_the_command_shows_the_status() -> None:

@@ -13,7 +13,7 @@ LAYERS = ["errors", "core", "replica", "adapters", "runtime", "ui"]
 OWNERS = {
     "ray": {
         *("adapters/cluster.py", "adapters/ray_graph.py", "adapters/ray_handles.py"),
-        "adapters/ray_head.py",
+        *("adapters/ray_connect.py", "adapters/ray_head.py"),
         *("adapters/ray_pickles.py", "adapters/ray_serve.py", "adapters/ray_store.py", "replica"),
     },
     "sqlite3": {"adapters/history.py"},

@@ -15,7 +15,7 @@ import tempfile
 
 from tests.bench.redeploy import program
 
-from . import clock, endurance, kernels, kills, limits, nodes, strangers
+from . import endurance, kernels, kills, limits, nodes, strangers
 
 SCENARIOS: program.Scenarios = {
     "controller": kills.controller,
@@ -27,7 +27,6 @@ SCENARIOS: program.Scenarios = {
     "memory": limits.memory,
     "disk": limits.disk,
     "shm": limits.shared_memory,
-    "clock": clock.clock,
     "node": nodes.node,
     "head": nodes.head,
     "swaps": endurance.swaps,

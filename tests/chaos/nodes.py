@@ -24,6 +24,7 @@ from workbench.errors import ClusterError
 from .common import BACK_S, NAME, QUIET_S, answers, deploy, deployed, healthy, options, told, url
 
 BROKEN = ("self.state = 0", "raise RuntimeError('broken')")
+RAYS_PATIENCE_S = 65  # then it would have ended this process
 SPREAD = options("num_replicas=2", "max_replicas_per_node=1", "health_check_period_s=0.5")
 CLIENTS = 4
 
@@ -60,7 +61,6 @@ def head(bench: Bench) -> None:
         os.kill(pid, signal.SIGKILL)
     began = time.monotonic()
     wait_until(cluster.is_gone, BACK_S, "the head's death")
-    said = tried(3, workbench.apps).error
     advice = _workbench("doctor", f"--http-port={known.http_port}")
     _workbench("down")
     path = f"--data-path={known.data_path}"
@@ -68,6 +68,8 @@ def head(bench: Bench) -> None:
     _workbench("restore")
     wait_until(lambda: answers(bench), BACK_S, "an answer")
     back_s = time.monotonic() - began
+    time.sleep(max(0.0, began + RAYS_PATIENCE_S - time.monotonic()))
+    said = tried(3, workbench.apps).error
     workbench.start()
     app = workbench.connect(NAME)
     after = [(each.number, each.outcome) for each in app.history()]

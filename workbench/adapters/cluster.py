@@ -23,6 +23,7 @@ from workbench.core.cluster import ClusterFacts
 from workbench.errors import ClusterError
 
 from . import haproxy, processes, ray_serve, state
+from .ray_connect import connect
 
 FILE = "cluster.json"
 STARTING = "starting.json"
@@ -100,22 +101,29 @@ def known_head() -> Head | None:
     if content is None:
         return None
     head = Head(**content)
-    if len(head.daemons) >= 2 and all(processes.lives(p, head.cluster_id) for p in head.daemons):
+    if _lives(head):
         return head
     clear(head)
     return None
 
 
 def is_gone() -> bool:
-    """Whether the daemons of the state folder's cluster, to which we are attached, have died."""
-    content = state.read(FILE)
-    if (
-        content is None
-        or ray.get_runtime_context().gcs_address.rpartition(":")[2]
-        != (content["address"].rpartition(":")[2])
-    ):
-        return False  # a cluster that others started
-    return known_head() is None
+    """Whether the daemons of the cluster that this process is attached to have died.
+
+    False for a cluster that others started, with a state folder of their own.
+    """
+    head = _attached_to.get(address())
+    return head is not None and not _lives(head)
+
+
+def _lives(head: Head) -> bool:
+    """Whether both its daemons do."""
+    return len(head.daemons) >= 2 and all(
+        processes.lives(each, head.cluster_id) for each in head.daemons
+    )
+
+
+_attached_to: dict[str, Head] = {}  # by the address that Ray has; the file goes with the cluster
 
 
 def clear(head: Head) -> None:
@@ -280,10 +288,14 @@ def attach(address: str, http_port: int) -> None:
         secure_token()
         ray_serve.enable_token()
     try:
-        ray.init(address=address, log_to_driver=False, logging_level="ERROR")
+        connect(address)
     except (ConnectionError, RuntimeError, ValueError, TimeoutError) as error:
         advice = "workbench.start() starts one" if address == "auto" else "workbench doctor"
         raise ClusterError(f"cannot attach to {address}: {error}", advice) from error
+    head = known_head()
+    gcs = ray.get_runtime_context().gcs_address
+    if head is not None and head.address.rpartition(":")[2] == gcs.rpartition(":")[2]:
+        _attached_to[gcs] = head
     logging.getLogger("ray.serve").setLevel(logging.ERROR)  # a cell is no place for its news
     serve.start(http_options={"host": "127.0.0.1", "port": http_port})
 

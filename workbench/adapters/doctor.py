@@ -112,8 +112,10 @@ def _leftovers() -> Check:
     content = state.read(cluster.FILE)
     known = content["cluster_id"] if content else None
     alive = bool(known) and len(processes.daemons(str(known))) >= 2
+    served = history.here().apps() if (state.folder() / history.FILE).exists() else ()
+    last = f"; {', '.join(served)} served last" if served else ""
     if content and not alive:
-        return Check("cluster", False, "its daemons are gone", COME_BACK)
+        return Check("cluster", False, f"its daemons are gone{last}", COME_BACK)
     orphans = sorted(processes.clusters() - ({known} if alive else set()))
     orphans = [each for each in orphans if not processes.daemons(each)]
     if orphans:
@@ -121,10 +123,7 @@ def _leftovers() -> Check:
         return Check("cluster", False, f"processes of a dead cluster: {pids}", f"kill {pids}")
     if alive:
         return Check("cluster", True, "running")
-    served = history.here().apps() if (state.folder() / history.FILE).exists() else ()
-    if served:
-        return Check("cluster", True, f"none runs; {', '.join(served)} served last", RESTORE)
-    return Check("cluster", True, "none runs")
+    return Check("cluster", True, f"none runs{last}", RESTORE if served else "")
 
 
 def _gpus() -> Check:

@@ -59,6 +59,8 @@ def start(
     path = _path(data_path)
     if address is not None:
         return _attach_to(address, http_port)
+    if ray_cluster.attached() and ray_cluster.is_gone():
+        ray_cluster.detach()
     if ray_cluster.attached():
         here = _here()
         _compare(here.facts, num_gpus, num_cpus, data_path)
