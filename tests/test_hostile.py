@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import pytest
@@ -42,6 +43,15 @@ def test_a_strange_value_is_taken_or_refused_wherever_it_is(value: str) -> None:
         except (Exception, SystemExit):
             continue  # Serve's own `bind`
         assert judged(target) in ("graph", "PlanError"), place
+
+
+def test_looking_for_the_cause_leaves_the_streams_alone() -> None:
+    """Ray's search for it wraps them in colours, once more each time, until nothing prints."""
+    streams = sys.stdout, sys.stderr
+    assert judged(PLACES["closure"](VALUES["lock"]())) == "graph"
+    assert judged(PLACES["closure"](VALUES["socket"]())) == "PlanError"
+
+    assert (sys.stdout, sys.stderr) == streams
 
 
 @pytest.mark.parametrize("place", ["closure", "instance", "argument"])

@@ -134,7 +134,6 @@ VALUES: dict[str, Callable[[], Any]] = {
     "chain of maps": lambda: collections.ChainMap({}, {}),
     "generator's class": lambda: types.GeneratorType,
     "module proxy": lambda: sys.modules[__name__],
-    "handle": lambda: serve.handle.DeploymentHandle("none", "none"),
     "deployment": lambda: serve.deployment(Slots),
     "application": lambda: serve.deployment(Slots).bind(),
 }

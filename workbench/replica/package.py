@@ -139,10 +139,13 @@ def with_globals(function: FunctionType, names: dict[str, Any]) -> FunctionType:
 
 def culprits(target: Any, name: str) -> tuple[str, ...]:
     """Names on the way to what keeps a target from being pickled, outermost first."""
+    streams = sys.stdout, sys.stderr
     try:
         _, failures = inspect_serializability(target, name=name, print_file=io.StringIO())
     except Exception:  # it prints the user's objects, which may raise
         return ()
+    finally:
+        sys.stdout, sys.stderr = streams  # it wraps them in colours, once more each time
     for failure in failures or ():
         return tuple(map(str, failure.path))[1:]
     return ()
