@@ -7,6 +7,7 @@ import os
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 import httpx
@@ -16,9 +17,11 @@ from fastapi.responses import StreamingResponse
 from ray import serve
 
 import workbench
+from tests import waiting
 from workbench.replica.direct import SMALL_BYTES
 
 pytestmark = pytest.mark.ray
+until = partial(waiting.until, timeout_s=10.0)
 SMALL = {"ray_actor_options": {"num_cpus": 0.1}}
 api = FastAPI()
 
@@ -83,14 +86,6 @@ def direct() -> Iterator[Any]:
     app = workbench.deploy(Direct.bind(), name="direct")
     yield app
     app.delete()
-
-
-def until(true: Any, timeout_s: float = 10.0) -> None:
-    """Wait for something to become true."""
-    end_s = time.monotonic() + timeout_s
-    while not true():
-        assert time.monotonic() < end_s, "it did not become true"
-        time.sleep(0.05)
 
 
 @pytest.mark.parametrize("size", [0, 1, SMALL_BYTES, SMALL_BYTES + 1, 8 * SMALL_BYTES])

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -15,12 +15,14 @@ import pytest
 from ray import serve
 
 import workbench
+from tests import waiting
 from workbench.core.metrics import DeploymentSample
 from workbench.runtime.figures import LONGEST_S, Figures
 
 from .notebook import Notebook
 
 pytestmark = pytest.mark.ray
+wait_for = partial(waiting.until, timeout_s=60.0, every_s=0.2)
 
 SERVICE = """
 import asyncio
@@ -147,14 +149,6 @@ class Meter:
         beside = len(self._samples) + 2
         wait_for(lambda: self.look() or len(self._samples) >= beside)
         return self.totals(deployment)
-
-
-def wait_for(done: Callable[[], bool], seconds: float = 60) -> None:
-    """Poll until something is so."""
-    until = time.monotonic() + seconds
-    while not done():
-        assert time.monotonic() < until, "it did not come to pass"
-        time.sleep(0.2)
 
 
 def at_once(*calls: Callable[[], Any]) -> list[Any]:

@@ -6,11 +6,12 @@ import itertools
 import json
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import pytest
 from ipywidgets.widgets.widget import _instances
 
+from tests.waiting import until
 from workbench.core import knobs
 from workbench.core.charts import SECONDS
 from workbench.core.status import AppStatus
@@ -60,14 +61,6 @@ def panel(service: Service) -> Iterator[Panel]:
 def card(panel: Panel, name: str = "RAG") -> Card:
     """The card of a deployment."""
     return panel._cards[name]
-
-
-def until(true: Callable[[], bool], timeout_s: float = 20.0) -> None:
-    """Wait for something to become true."""
-    end_s = time.monotonic() + timeout_s
-    while not true():
-        assert time.monotonic() < end_s, "it did not become true"
-        time.sleep(0.01)
 
 
 def test_ten_moves_are_one_tune_with_the_last_value(service: Service, panel: Panel) -> None:

@@ -8,7 +8,8 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +17,13 @@ import pytest
 from IPython.core.interactiveshell import InteractiveShell
 
 import workbench
+from tests import waiting
 from workbench.adapters import ray_serve
 
 from .notebook import Load, Notebook
 
 pytestmark = pytest.mark.ray
+wait_for = partial(waiting.until, timeout_s=30.0)
 
 SERVICE = """
 import asyncio, os, time
@@ -116,14 +119,6 @@ def every_replica(app: Any, count: int, path: str = "/answer") -> dict[int, Any]
         found[answer["pid"]] = answer
     assert len(found) == count
     return found
-
-
-def wait_for(done: Callable[[], bool], seconds: float = 30) -> None:
-    """Poll until something is so."""
-    until = time.monotonic() + seconds
-    while not done():
-        assert time.monotonic() < until, "it did not come to pass"
-        time.sleep(0.1)
 
 
 def test_a_swap_keeps_processes_state_and_data(service: str, book: Notebook) -> None:
@@ -590,7 +585,7 @@ def test_an_interrupted_cell_is_undone(service: str, book: Notebook) -> None:
     app = deployed(book, service)
     before = every_replica(app, 2)
     kernel = other_kernel(service, SLOW)
-    wait_for(lambda: starting(service), 60)
+    wait_for(lambda: starting(service), timeout_s=60)
     kernel.send_signal(signal.SIGINT)
     said, _ = kernel.communicate(timeout=90)
 
@@ -604,10 +599,10 @@ def test_a_kernel_that_dies_half_way_is_undone(service: str, book: Notebook) -> 
     app = deployed(book, service)
     before = every_replica(app, 2)
     kernel = other_kernel(service, SLOW)
-    wait_for(lambda: starting(service), 60)
+    wait_for(lambda: starting(service), timeout_s=60)
     kernel.kill()
     kernel.communicate()
-    wait_for(lambda: not starting(service), 60)
+    wait_for(lambda: not starting(service), timeout_s=60)
     time.sleep(2)
 
     assert set(every_replica(app, 2)) == set(before)
@@ -621,7 +616,7 @@ def test_two_kernels_take_turns(
     """The second waits, and is told for whom."""
     app = deployed(book, service)
     kernel = other_kernel(service, ("self.asked = 0", "self.asked = 0; time.sleep(4)"))
-    wait_for(lambda: starting(service), 60)
+    wait_for(lambda: starting(service), timeout_s=60)
     deployed(book, service, ('"one"', '"two"'))
     kernel.communicate(timeout=60)
 

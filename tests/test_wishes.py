@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
 
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.waiting import until
 from workbench.core.wishes import APPLIED, APPLYING, PENDING, REFUSED, Report, Waiting, Wish
 from workbench.errors import TuneError
 from workbench.runtime.wishes import Wishes
@@ -20,14 +20,6 @@ MOVES = st.lists(st.tuples(TOPICS, st.floats(0, 10)), max_size=30)
 def wish(topic: str, value: float = 1) -> Wish:
     """A wish for a knob of one deployment."""
     return Wish(("d", topic), {topic: value})
-
-
-def until(true: Callable[[], bool], timeout_s: float = 20.0) -> None:
-    """Wait for something to become true."""
-    end_s = time.monotonic() + timeout_s
-    while not true():
-        assert time.monotonic() < end_s
-        time.sleep(0.005)
 
 
 @given(MOVES)

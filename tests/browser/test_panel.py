@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 import pytest
 from playwright.sync_api import Locator, Page, TimeoutError, expect
 
 import workbench
+from tests import waiting
 from tests.notebook import Load
 
 from .conftest import Lab
 from .jupyter import keep, open_notebook, run
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(400)]
+until = partial(waiting.until, timeout_s=15.0)
 NAME = "panel-browser"
 CELLS = [
     "import os, threading, time, workbench\n"
@@ -98,14 +101,6 @@ class Seen:
         return max(each["batch"] for each in self.answers())
 
 
-def until(true: Callable[[], bool], timeout_s: float = 15.0) -> None:
-    """Wait for something to become true."""
-    end_s = time.monotonic() + timeout_s
-    while not true():
-        assert time.monotonic() < end_s, "it did not become true"
-        time.sleep(0.1)
-
-
 @pytest.fixture(scope="module")
 def service() -> Iterator[list[int]]:
     """Deployed by the first test's cell; the number of the revision that it was then."""
@@ -149,7 +144,7 @@ def test_knobs_by_mouse_and_keyboard(seen: Seen) -> None:
     assert "2/2" in seen.says("max_batch_size", "applied")
     wanted = int(seen.value("max_batch_size"))
     assert wanted > 4
-    until(lambda: seen.largest_batch() == wanted, 30)
+    until(lambda: seen.largest_batch() == wanted, timeout_s=30)
 
     waiting_s = seen.fastest_s()
     assert waiting_s > 0.2
@@ -185,7 +180,9 @@ def test_knobs_by_mouse_and_keyboard(seen: Seen) -> None:
     assert (knobs["num_replicas"], knobs["min_replicas"], knobs["max_replicas"]) == (None, 1, 6)
     keep(seen.page, "panel-autoscaling")
     seen.row("autoscaling").locator("input").click()
-    until(lambda: {k.name: k.value for k in seen.app.tune()}["num_replicas"] is not None, 60)
+    until(
+        lambda: {k.name: k.value for k in seen.app.tune()}["num_replicas"] is not None, timeout_s=60
+    )
 
 
 def test_rollback_form_and_changes_from_elsewhere(seen: Seen) -> None:
@@ -213,7 +210,7 @@ def test_rollback_form_and_changes_from_elsewhere(seen: Seen) -> None:
         back_to = seen.panel.locator("select").first
         back_to.select_option(index=back_to.locator("option").count() - 1)
         seen.panel.get_by_role("button", name="Roll back").click()
-        until(lambda: seen.answers(1)[0]["text"] == "Hello, Ada!", 60)
+        until(lambda: seen.answers(1)[0]["text"] == "Hello, Ada!", timeout_s=60)
         expect(seen.panel).to_contain_text("applied back to revision", timeout=20_000)
         until(lambda: seen.value("max_batch_size") == 4)
 

@@ -123,6 +123,13 @@ def _lives(head: Head) -> bool:
     )
 
 
+def _remember() -> None:
+    """Note which daemons this process is attached to, if they are of its state folder."""
+    head = known_head()
+    if head is not None and head.address.rpartition(":")[2] == address().rpartition(":")[2]:
+        _attached_to[address()] = head
+
+
 _attached_to: dict[str, Head] = {}  # by the address that Ray has; the file goes with the cluster
 
 
@@ -292,10 +299,7 @@ def attach(address: str, http_port: int) -> None:
     except (ConnectionError, RuntimeError, ValueError, TimeoutError) as error:
         advice = "workbench.start() starts one" if address == "auto" else "workbench doctor"
         raise ClusterError(f"cannot attach to {address}: {error}", advice) from error
-    head = known_head()
-    gcs = ray.get_runtime_context().gcs_address
-    if head is not None and head.address.rpartition(":")[2] == gcs.rpartition(":")[2]:
-        _attached_to[gcs] = head
+    _remember()
     logging.getLogger("ray.serve").setLevel(logging.ERROR)  # a cell is no place for its news
     serve.start(http_options={"host": "127.0.0.1", "port": http_port})
 

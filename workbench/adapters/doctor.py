@@ -112,10 +112,8 @@ def _leftovers() -> Check:
     content = state.read(cluster.FILE)
     known = content["cluster_id"] if content else None
     alive = bool(known) and len(processes.daemons(str(known))) >= 2
-    served = history.here().apps() if (state.folder() / history.FILE).exists() else ()
-    last = f"; {', '.join(served)} served last" if served else ""
     if content and not alive:
-        return Check("cluster", False, f"its daemons are gone{last}", COME_BACK)
+        return Check("cluster", False, f"its daemons are gone{_served_last()}", COME_BACK)
     orphans = sorted(processes.clusters() - ({known} if alive else set()))
     orphans = [each for each in orphans if not processes.daemons(each)]
     if orphans:
@@ -123,7 +121,14 @@ def _leftovers() -> Check:
         return Check("cluster", False, f"processes of a dead cluster: {pids}", f"kill {pids}")
     if alive:
         return Check("cluster", True, "running")
-    return Check("cluster", True, f"none runs{last}", RESTORE if served else "")
+    last = _served_last()
+    return Check("cluster", True, f"none runs{last}", RESTORE if last else "")
+
+
+def _served_last() -> str:
+    """What would come back, or ""."""
+    served = history.here().apps() if (state.folder() / history.FILE).exists() else ()
+    return f"; {', '.join(served)} served last" if served else ""
 
 
 def _gpus() -> Check:

@@ -66,9 +66,9 @@ class Direct:
     def __init__(self, replica: Any) -> None:
         self._replica, self._serves_way = replica, replica._direct_ingress_asgi
         self._code = replica._user_callable_wrapper
-        self._routes, self._numbers = Routes(replica), itertools.count()
-        self._begin = serves.generate_request_id()
-        self._watch = Watch()
+        self._routes, self._watch = Routes(replica), Watch()
+        first = serves.generate_request_id()
+        self._ids = (f"{first}-{number}" for number in itertools.count())
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """Answer a request; health checks and whatever else is special go Serve's way."""
@@ -83,7 +83,7 @@ class Direct:
         scope["root_path"] = "" if prefix == "/" else prefix
         asked = serves.RequestMetadata(
             request_id=request_id or serves.generate_request_id(),
-            internal_request_id=f"{self._begin}-{next(self._numbers)}",
+            internal_request_id=next(self._ids),
             call_method="__call__",
             route=self._routes.of(scope),
             app_name=replica._deployment_id.app_name,
@@ -219,10 +219,9 @@ class Call:
         self._news = self._ours.create_future()
         self._messages: deque[Message] = deque()
         self._task: asyncio.Task[None] | None = None
-        self._ended = self._complete = self._cancelled = self._promised = False
+        self._ended = self._promised = self._asked = False
+        self._answered = asyncio.Event()  # of the user's event loop: the response is complete
         self._error: BaseException | None = None
-        self._asked = False
-        self._waits: asyncio.Future[None] | None = None
 
     # --- on the replica's event loop
 
@@ -270,8 +269,7 @@ class Call:
 
     async def give_up(self, send: Send, answered: Callable[[str], None], request_id: str) -> None:
         """End the user's code; say why, where `cancel()` was the reason."""
-        self._cancelled = True
-        self._theirs.call_soon_threadsafe(self._cancel)
+        self._theirs.call_soon_threadsafe(self._cancel)  # after `_begin`, if that was called
         if not self._status:
             return
         if self._server is not None:
@@ -288,8 +286,7 @@ class Call:
     # --- on the user's event loop
 
     def _begin(self) -> None:
-        if not self._cancelled:
-            self._task = self._theirs.create_task(self._run())
+        self._task = self._theirs.create_task(self._run())
 
     def _cancel(self) -> None:
         if self._task is not None:
@@ -306,9 +303,7 @@ class Call:
     async def _send(self, message: Message) -> None:
         self._messages.append(message)
         if _is_last(message):
-            self._complete = True
-            if self._waits is not None and not self._waits.done():
-                self._waits.set_result(None)
+            self._answered.set()
         if not self._promised:  # what is sent in one go, with the end, is handed over in one go
             self._promised = True
             self._theirs.call_soon(self._keep_promise)
@@ -325,9 +320,7 @@ class Call:
         if not self._asked:
             self._asked = True
             return {"type": "http.request", "body": self._body, "more_body": False}
-        if not self._complete:
-            self._waits = self._waits or self._theirs.create_future()
-            await asyncio.shield(self._waits)  # until the response is complete, or all is cancelled
+        await self._answered.wait()
         return {"type": "http.disconnect"}
 
 
@@ -346,7 +339,5 @@ def install() -> None:
     if replica is None or is_tracing_enabled():
         return
     code = replica._user_callable_wrapper
-    if code._run_user_code_in_separate_thread and not isinstance(
-        replica._direct_ingress_asgi, Direct
-    ):
+    if code._run_user_code_in_separate_thread:
         replica._direct_ingress_asgi = Direct(replica)
