@@ -7,6 +7,7 @@ import json
 import threading
 import time
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from ipywidgets.widgets.widget import _instances
@@ -103,6 +104,24 @@ def test_what_follows_a_knob_is_shown_with_it(service: Service, panel: Panel) ->
     until(lambda: card(panel).dials["max_ongoing_requests"].input.value == 24)
 
     assert "raised from 16 to 24" in card(panel).dials["max_batch_size"].said.value
+
+
+@pytest.mark.parametrize(
+    ("knob", "typed", "elsewhere"),
+    [("num_cpus", 0.7, 0.4), ("user_config", '{"threshold": 0.9}', {"threshold": 0.1})],
+)
+def test_what_is_typed_and_not_applied_yet_stays(
+    service: Service, panel: Panel, knob: str, typed: Any, elsewhere: Any
+) -> None:
+    """Knobs are read again meanwhile; only another value of this one takes its place."""
+    dial = card(panel).dials[knob]
+    dial.input.value = typed
+    service.set("RAG", max_batch_size=9)
+    until(lambda: card(panel).dials["max_batch_size"].input.value == 9)
+    assert dial.input.value == typed
+
+    service.set("RAG", **{knob: elsewhere})
+    until(lambda: dial.reading() == elsewhere)
 
 
 def test_changes_made_elsewhere_appear(service: Service, panel: Panel) -> None:

@@ -100,7 +100,7 @@ class Card:
         if each.state == APPLIED and isinstance(each.result, Tuned):
             self._settle(each.result.values, now_s)
         elif each.state == REFUSED and topic in self.dials and not self._busy(topic):
-            self.dials[topic].show(self.dials[topic].true)
+            self.dials[topic].fall_back()
         if each.state in (APPLIED, REFUSED):
             self._lay_out()
 

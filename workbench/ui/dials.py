@@ -81,7 +81,8 @@ class Dial:
         for each in self.inputs:
             each.tooltip = f"{knob.name}: {knob.takes}; {knob.cost}"
         parts = [*self.inputs, self.said]
-        if _needs_button(knob):
+        self._drafts = _needs_button(knob)
+        if self._drafts:
             button = ipywidgets.Button(description=WHAT_COSTS[knob.cost], layout=BUTTON)
             button.tooltip = f"set {knob.name}: {knob.cost}"
             button.on_click(lambda _: self._wish(self.input.value))
@@ -103,7 +104,7 @@ class Dial:
             self._write(value)  # slider and stepper stand at the same
 
     def show(self, value: Any, how: str = "") -> None:
-        """Show what is true.
+        """Show what is true; what was typed and not applied stays until something else is true.
 
         Args:
             value: the value; None leaves the control as it is.
@@ -112,8 +113,13 @@ class Dial:
         before, self.true = self.true, value
         if how and value != before and before is not None:  # from None it came with another knob
             self.said.value = how
-        if value is not None and self.reading() != value:
-            self._write(value)
+        if value != before or not self._drafts:
+            self.fall_back()
+
+    def fall_back(self) -> None:
+        """Let the control stand at what is true; where that is None it stays as it is."""
+        if self.true is not None and self.reading() != self.true:
+            self._write(self.true)
 
     def reading(self) -> Any:
         """The value that the control stands at; None when it holds no such value."""
