@@ -34,6 +34,7 @@ DERIVED = {
     "starlette": {"app", "path_regex", "param_convertors", "middleware_stack"},
     "pydantic": {"cls_ref", "_complete", "_original_annotation", "evaluated"},
 }
+SHOWN = frozenset({type(None), bool, int, float, complex, str, range})  # by their repr
 KINDS = 0x3FF  # arguments, nesting, generators and coroutines; see inspect.CO_*
 INSTALLED = "site-packages"
 LOCKS = (type(threading.Lock()), type(threading.RLock()))
@@ -122,15 +123,20 @@ class _Writer:
 
     def token(self, *words: object) -> None:
         for word in words:
-            data = word if isinstance(word, bytes) else str(word).encode("utf-8", "surrogatepass")
-            self._hash.update(b"%d:" % len(data))
-            self._hash.update(data)
+            if isinstance(word, bytes):  # may be large: not copied
+                self._hash.update(b"%d:" % len(word))
+                self._hash.update(word)
+            else:
+                data = str(word).encode("utf-8", "surrogatepass")
+                self._hash.update(b"%d:%b" % (len(data), data))
 
     def write(self, thing: Any) -> None:
         """Write anything; functions and classes become edges."""
         kind = type(thing)
-        if thing is None or kind in (bool, int, float, complex, str, bytes, range):
-            self.token(kind.__name__, thing if kind is bytes else repr(thing))
+        if kind in SHOWN:
+            self.token(kind.__name__, repr(thing))
+        elif kind is bytes:
+            self.token("bytes", thing)
         elif kind is tuple:
             self.token("tuple", len(thing))
             for each in thing:

@@ -67,8 +67,9 @@ def is_importable(thing: Any) -> bool:
     module = sys.modules.get(getattr(thing, "__module__", None) or "")
     if module is None or module.__name__ == "__main__":
         return False
-    found: Any = module
-    for part in thing.__qualname__.split("."):
+    first, *rest = thing.__qualname__.split(".")
+    found = vars(module).get(first)
+    for part in rest:
         found = inspect.getattr_static(found, part, None)
     return found is thing
 

@@ -87,9 +87,11 @@ def dump(
         The pickle; deployments stand in it as persistent ids.
     """
 
+    lock = type(threading.Lock())
+
     class Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # ray ships no types for it
         def reducer_override(self, obj: Any) -> Any:
-            if type(obj) is type(threading.Lock()):
+            if type(obj) is lock:
                 return threading.Lock, ()  # a lock guards one process; FastAPI's routers hold some
             if isinstance(obj, FunctionType) and globals_of(obj) is not obj.__globals__:
                 obj = with_globals(obj, globals_of(obj))
