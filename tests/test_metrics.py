@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
@@ -22,7 +23,7 @@ from workbench.core.snapshots import (
     samples,
     spans,
 )
-from workbench.replica.figures import Figures, bucket_of, middle_ms
+from workbench.replica.figures import REMEMBERED, Figures, bucket_of, middle_ms
 from workbench.replica.pulse import gauges
 from workbench.replica.routers import METRIC, queues
 from workbench.replica.series import KEPT_S
@@ -39,8 +40,7 @@ def counted(seconds: list[float]) -> Counts:
     """What a replica reports after requests that took so long."""
     figures = Figures()
     for each in seconds:
-        figures._began()
-        figures._ended(each, False)
+        figures.ends((0.0, each, False, 200, None))
     content = figures.values() | {"pid": 1, "clock_s": 1.0, "cpu_s": 0.0, "memory_bytes": 0}
     blob = json.dumps(content).encode()
     return _snapshot(EPOCH, "D", "r", blob).counts
@@ -244,6 +244,22 @@ def test_what_serve_asks_is_no_request() -> None:
         assert call.answer(7) == 7
 
     assert figures.values()["requests"] == 0
+
+
+def test_every_request_is_counted_once_also_when_nobody_looks() -> None:
+    """A busy replica whose report is late keeps no more than the newest rows."""
+    figures = Figures()
+
+    def requests(number: int) -> None:
+        for _ in range(number):
+            with figures.http({"method": "GET", "path": "/"}):
+                pass
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(requests, [3000] * 4))
+    assert len(figures.ended) <= REMEMBERED
+    assert figures.values()["requests"] == 12_000
+    assert len(figures.recent()) == REMEMBERED
 
 
 async def _sent(message: object) -> None:

@@ -28,6 +28,12 @@ SERVES_OWN = frozenset(  # what Serve itself calls, every few seconds
     }
 )
 T = TypeVar("T")
+Send = Callable[[Any], Awaitable[None]]
+# When a request ended on the performance counter, seconds it took, whether it failed, its status,
+# and verb and path where it came over HTTP.
+Row = tuple[float, float, bool, int, tuple[str, str] | None]
+# When it ended in seconds since the epoch, verb, path, status, and seconds that it took.
+Recent = tuple[float, str, str, int, float]
 
 
 def bucket_of(seconds: float) -> int:
@@ -43,15 +49,15 @@ def middle_ms(bucket: int) -> float:
 class Figures:
     """Counts what happens in one replica. Any thread may call it.
 
-    Attributes:
-        recent: the newest requests over HTTP: when they ended in seconds since the epoch, verb,
-            path, status, and seconds that they took.
+    A request leaves one row behind when it ends, which is counted when somebody looks.
     """
 
     def __init__(self) -> None:
-        self.recent: deque[tuple[float, str, str, int, float]] = deque(maxlen=REMEMBERED)
+        self.open: set[object] = set()  # requests and connections that go on
+        self.ended: deque[Row] = deque()  # not counted yet
+        self._recent: deque[Recent] = deque(maxlen=REMEMBERED)
         self._lock = threading.Lock()
-        self._requests = self._errors = self._ongoing = 0
+        self._requests = self._errors = 0
         self._latency: dict[int, int] = {}
         self._batches = self._batched = 0
         self._waited_s = 0.0
@@ -91,10 +97,11 @@ class Figures:
     def values(self) -> dict[str, Any]:
         """The counters now, fit for JSON."""
         with self._lock:
+            self._count()
             return {
                 "requests": self._requests,
                 "errors": self._errors,
-                "ongoing": self._ongoing,
+                "ongoing": len(self.open),
                 "latency_ms": [[middle_ms(b), n] for b, n in sorted(self._latency.items())],
                 "batches": self._batches,
                 "batched": self._batched,
@@ -102,21 +109,30 @@ class Figures:
                 "queued": sum(len(queue.since) for queue in self._queues),
             }
 
-    def _began(self) -> None:
+    def recent(self) -> list[Recent]:
+        """The newest requests over HTTP, oldest first."""
         with self._lock:
-            self._ongoing += 1
+            self._count()
+            return list(self._recent)
 
-    def _closed(self) -> None:
-        with self._lock:
-            self._ongoing -= 1
+    def ends(self, row: Row) -> None:
+        """A request has ended."""
+        self.ended.append(row)
+        if len(self.ended) > REMEMBERED:  # nobody looks
+            with self._lock:
+                self._count()
 
-    def _ended(self, seconds: float, failed: bool) -> None:
-        bucket = bucket_of(seconds)
-        with self._lock:
-            self._ongoing -= 1
+    def _count(self) -> None:
+        """Count what has ended."""
+        to_epoch_s = time.time() - time.perf_counter()
+        while self.ended:
+            at_s, seconds, failed, status, asked = self.ended.popleft()
+            bucket = bucket_of(seconds)
             self._requests += 1
             self._errors += failed
             self._latency[bucket] = self._latency.get(bucket, 0) + 1
+            if asked is not None:
+                self._recent.append((at_s + to_epoch_s, *asked, status, seconds))
 
 
 class Queue:
@@ -169,13 +185,13 @@ class Connection:
 
     def __init__(self, figures: Figures) -> None:
         self._figures = figures
-        figures._began()
+        figures.open.add(self)
 
     def __enter__(self) -> Connection:
         return self
 
     def __exit__(self, *exception: object) -> None:
-        self._figures._closed()
+        self._figures.open.discard(self)
 
     def watched(self, send: T) -> T:
         """As it is: a websocket has no response."""
@@ -188,20 +204,21 @@ class Counted:
     What is cancelled has ended without an error.
     """
 
-    __slots__ = ("_asked", "_began_s", "_failed", "_figures", "_open", "_status")
+    __slots__ = ("_asked", "_began_s", "_failed", "_figures", "_send", "_status")
 
     def __init__(self, figures: Figures, asked: tuple[str, str] | None = None) -> None:
-        self._figures, self._failed, self._open = figures, False, True
-        self._asked, self._status = asked, 0
-        figures._began()
+        self._figures, self._asked = figures, asked
+        self._status, self._failed = 0, False
+        figures.open.add(self)
         self._began_s = time.perf_counter()
 
     def __enter__(self) -> Counted:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *rest: object) -> None:
-        if self._open:
-            self._end(self._failed or (kind is not None and issubclass(kind, Exception)))
+        if self in self._figures.open:
+            self._failed |= kind is not None and issubclass(kind, Exception)
+            self._end()
 
     def answer(self, value: T) -> T:
         """The same value; a response of status 500 or above is an error."""
@@ -209,26 +226,28 @@ class Counted:
         self._failed = isinstance(status, int) and status >= 500
         return value
 
-    def watched(self, send: Callable[[Any], Awaitable[None]]) -> Callable[[Any], Awaitable[None]]:
+    def watched(self, send: Send) -> Send:
         """An ASGI `send` that ends the request with the last part of its response.
 
         The client knows the end no sooner than we do, and background tasks are no latency.
         """
+        self._send = send
+        return self._watch
 
-        def watch(message: Any) -> Awaitable[None]:
-            kind = message["type"]
-            if kind == "http.response.start":
-                self._status = message["status"]
-                self._failed = self._status >= 500
-            elif kind == "http.response.body" and self._open and not message.get("more_body"):
-                self._end(self._failed)
-            return send(message)
+    def _watch(self, message: Any) -> Awaitable[None]:
+        kind = message["type"]
+        if kind == "http.response.start":
+            self._status = message["status"]
+            self._failed = self._status >= 500
+        elif (
+            kind == "http.response.body"
+            and not message.get("more_body")
+            and self in self._figures.open
+        ):
+            self._end()
+        return self._send(message)
 
-        return watch
-
-    def _end(self, failed: bool) -> None:
-        self._open = False
-        seconds = time.perf_counter() - self._began_s
-        self._figures._ended(seconds, failed)
-        if self._asked is not None:
-            self._figures.recent.append((time.time(), *self._asked, self._status, seconds))
+    def _end(self) -> None:
+        figures, now_s = self._figures, time.perf_counter()
+        figures.open.discard(self)
+        figures.ends((now_s, now_s - self._began_s, self._failed, self._status, self._asked))

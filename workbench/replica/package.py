@@ -86,7 +86,6 @@ def dump(
     Returns:
         The pickle; deployments stand in it as persistent ids.
     """
-
     lock = type(threading.Lock())
 
     class Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # ray ships no types for it

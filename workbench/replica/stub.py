@@ -48,7 +48,7 @@ class Stub:
 
     async def workbench_requests(self) -> list[tuple[float, str, str, int, float]]:
         """The newest requests that this replica answered over HTTP; for the notebook."""
-        return list(self._workbench_host.figures.recent)
+        return list(self._workbench_host.figures.recent())
 
 
 class CallableStub(Stub):
