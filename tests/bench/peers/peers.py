@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import secrets
 import signal
@@ -76,6 +77,19 @@ def serving(peer: Peer, workload: str, text: str) -> Iterator[str]:
             yield url
         finally:
             _end(process)
+
+
+def alone(workload: str, text: str) -> dict[str, float]:
+    """Texts per second of the model itself, `one_by_one` and `in_batches`."""
+    with tempfile.TemporaryDirectory(prefix="workbench-bench-") as home:
+        done = subprocess.run(
+            [sys.executable, str(SERVERS / "alone.py"), workload, text],
+            env=_environment(workload, home),
+            stdout=subprocess.PIPE,
+            text=True,
+            check=True,
+        )
+    return dict(json.loads(done.stdout))
 
 
 def _environment(workload: str, home: str) -> dict[str, str]:
