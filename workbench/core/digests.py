@@ -34,7 +34,10 @@ DERIVED = {
     "starlette": {"app", "path_regex", "param_convertors", "middleware_stack"},
     "pydantic": {"cls_ref", "_complete", "_original_annotation", "evaluated"},
 }
-SHOWN = frozenset({type(None), bool, int, float, complex, str, range})  # by their repr
+SHOWN = {  # by their repr, behind the name of the type
+    kind: b"%d:%b" % (len(kind.__name__), kind.__name__.encode())
+    for kind in (type(None), bool, int, float, complex, str, range)
+}
 KINDS = 0x3FF  # arguments, nesting, generators and coroutines; see inspect.CO_*
 INSTALLED = "site-packages"
 LOCKS = (type(threading.Lock()), type(threading.RLock()))
@@ -134,7 +137,8 @@ class _Writer:
         """Write anything; functions and classes become edges."""
         kind = type(thing)
         if kind in SHOWN:
-            self.token(kind.__name__, repr(thing))
+            data = repr(thing).encode()
+            self._hash.update(b"%b%d:%b" % (SHOWN[kind], len(data), data))  # as by `token`
         elif kind is bytes:
             self.token("bytes", thing)
         elif kind is tuple:
