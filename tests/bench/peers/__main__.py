@@ -72,6 +72,11 @@ def main() -> int:
             ok &= found[-1]["cold / raw"] <= 1 and found[-1]["attached / raw"] <= 0.3
         else:
             ok &= _workload(name, arguments.quick, found)
+        _write(found)
+    return 0 if ok else 1
+
+
+def _write(found: list[dict[str, Any]]) -> None:
     out = Path("artefacts")
     out.mkdir(exist_ok=True)
     machine = {
@@ -82,7 +87,6 @@ def main() -> int:
     (out / "peers.json").write_text(json.dumps({"machine": machine, "figures": found}, indent=1))
     charts = map(_chart, WORKLOADS, itertools.repeat(found))
     (out / "peers.md").write_text("\n".join([*charts, _table(found)]))
-    return 0 if ok else 1
 
 
 def _workload(name: str, quick: bool, found: list[dict[str, Any]]) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import subprocess
@@ -134,7 +135,10 @@ class Load:
 
 
 def _answer(due: int, sent: int, done: int, status: int, text: str) -> Answer:
-    told = json.loads(text) if status == 200 else {}
+    told: Any = {}
+    if status == 200:
+        with contextlib.suppress(ValueError):  # others answer with plain text
+            told = json.loads(text)
     told = told if isinstance(told, dict) else {}
     facts = (told.get("revision", -1), told.get("pid", -1), told.get("began_ns", 0))
     return Answer(due, sent, done, status, text if status != 200 else "", *facts)
