@@ -58,6 +58,11 @@ class Wire:
         turned = await self.turner.remote(await request.body())
         return {"length": len(turned), "first": turned[0]}
 
+    @api.get("/stored")
+    async def stored(self) -> bool:
+        """Whether what goes to the other deployment goes through Ray's object store."""
+        return bool(self.turner.handle_options._by_reference)
+
     @api.get("/large")
     async def large(self) -> StreamingResponse:
         return StreamingResponse(iter([b"x" * 2**20] * 10))
@@ -126,6 +131,12 @@ def test_large_bodies_pass(wire: Any) -> None:
         "first": ord("b"),
     }
     assert len(wire.get("/large").content) == LARGE
+
+
+def test_calls_of_deployments_take_the_way_of_the_cluster(wire: Any) -> None:
+    """Not that of the process which deployed them: Serve's handles come with its environment."""
+    running = ray_cluster.known_head().data_path  # type: ignore[union-attr]  # it runs
+    assert wire.get("/stored").json() == (running == PYTHON)
 
 
 def test_paths_and_headers_are_as_they_were_sent(wire: Any) -> None:

@@ -15,6 +15,7 @@ from contextlib import aclosing
 from typing import Any
 
 from ray import serve
+from ray.serve._private import constants
 
 from . import direct, gpu
 from . import live as lives
@@ -45,7 +46,7 @@ class Host:
         self.failures = Failures(self._explain)
         self.figures = Figures()
         self._handlers: list[tuple[Any, Any]] = []
-        self._place = Place(children, self._add_handlers, figures=self.figures)
+        self._place = Place(list(map(_called, children)), self._add_handlers, figures=self.figures)
         self._loop = asyncio.get_running_loop()
         self._beside = asyncio.Runner()  # of the link's thread, which has no event loop of its own
         self._staged: tuple[bytes, Live] | None = None
@@ -217,3 +218,11 @@ class Host:
         self._explain(error)
         if isinstance(scope, dict):
             self.failures.record(request_id(scope), error)
+
+
+def _called(handle: Any) -> Any:
+    """A handle that calls by gRPC where this cluster's settings say so.
+
+    It comes with the default of the notebook that made it, which knows nothing of them.
+    """
+    return handle.options(_by_reference=not constants.RAY_SERVE_USE_GRPC_BY_DEFAULT)
