@@ -23,7 +23,9 @@ from ray._private import services
 from ray.cloudpickle import cloudpickle
 from ray.scripts import scripts
 from ray.serve import batching
+from ray.serve._private import constants
 from ray.serve._private import replica as serves
+from ray.serve.handle import DeploymentHandle
 
 import workbench.replica
 from workbench.adapters import cluster, ray_graph, ray_head, ray_pickles, ray_serve
@@ -319,6 +321,15 @@ def test_replicas_need_no_workbench() -> None:
 
     assert done.stdout.decode().strip() == "Child", done.stderr.decode()[-2000:]
     assert workbench.replica.__name__.encode() in blob  # its names, not its import
+
+
+def test_a_handle_is_told_which_way_its_calls_take() -> None:
+    """It is pickled with the default of the process that made it."""
+    handle = DeploymentHandle("name", "app")
+
+    assert constants.RAY_SERVE_USE_GRPC_BY_DEFAULT is False
+    assert cloudpickle.loads(cloudpickle.dumps(handle)).handle_options._by_reference
+    assert "_by_reference" in inspect.signature(handle.options).parameters
 
 
 def test_the_head_has_a_resource_of_its_own() -> None:

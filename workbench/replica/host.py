@@ -15,6 +15,8 @@ from contextlib import aclosing
 from typing import Any
 
 from ray import serve
+
+# --- private names of Ray: pinned by tests/test_ray_contract.py
 from ray.serve._private import constants
 
 from . import direct, gpu
@@ -27,6 +29,8 @@ from .link import Link, find_store
 from .live import Live, Place
 from .pulse import Pulse
 from .store import LEAVE
+
+# --- end of private names
 
 CALL = "workbench_call"  # name under which a handle reaches an ingress's own __call__
 

@@ -95,11 +95,12 @@ def _workload(name: str, quick: bool, found: list[dict[str, Any]]) -> bool:
     rps: dict[str, float] = {}
     print(f"{name}: {connections} connections", file=sys.stderr)
     for peer in all_peers:
+        body = peers.body_of(peer, name, text)
         with peers.serving(peer, name, text) as url:
-            wrk(url, {"text": text}, connections, seconds)  # warm
-            runs = [wrk(url, {"text": text}, connections, seconds) for _ in range(rounds)]
-            single = wrk(url, {"text": text}, 1, seconds)
-            fixed = open_loop(url, {"text": text}, RATES[name], seconds) if name in RATES else None
+            wrk(url, body, connections, seconds)  # warm
+            runs = [wrk(url, body, connections, seconds) for _ in range(rounds)]
+            single = wrk(url, body, 1, seconds)
+            fixed = open_loop(url, body, RATES[name], seconds) if name in RATES else None
         rps[peer.name] = statistics.median(run.rps for run in runs)
         found.append(_figure(name, peer.name, runs, single, fixed))
         print(json.dumps(found[-1]), flush=True)

@@ -10,6 +10,7 @@ import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from tests.bench.redeploy.load import Load
 
@@ -44,7 +45,7 @@ class Measured:
     failed: int
 
 
-def wrk(url: str, body: dict[str, str], connections: int, seconds: int) -> Measured:
+def wrk(url: str, body: Any, connections: int, seconds: int) -> Measured:
     """Keep `connections` busy with one request after the other."""
     with tempfile.TemporaryDirectory() as folder:
         script = Path(folder) / "request.lua"
@@ -62,7 +63,7 @@ def wrk(url: str, body: dict[str, str], connections: int, seconds: int) -> Measu
     )
 
 
-def open_loop(url: str, body: dict[str, str], rps: float, seconds: int) -> Measured:
+def open_loop(url: str, body: Any, rps: float, seconds: int) -> Measured:
     """Send at a fixed rate, however long answers take; latency counts from when each was due."""
     clients = max(2, min(32, round(2 * rps)))
     with Load(url, clients, clients / rps, body=body, spread=True) as load:

@@ -15,6 +15,7 @@ import venv
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import httpx
 
@@ -51,6 +52,12 @@ LITSERVE = Peer("LitServe", "litserve_server.py", requirement="litserve==0.2.19"
 BENTOML = Peer("BentoML", "bentoml_server.py", requirement="bentoml==1.4.40")
 
 
+def body_of(peer: Peer, workload: str, text: str) -> dict[str, str | list[str]]:
+    """What a peer is sent: BentoML makes batches of requests that are lists."""
+    listed = peer is BENTOML and workload not in ("echo", "stream")
+    return {"text": [text] if listed else text}
+
+
 @contextlib.contextmanager
 def serving(peer: Peer, workload: str, text: str) -> Iterator[str]:
     """Run a peer with one workload; gives the URL of its endpoint once it answers `text`."""
@@ -73,7 +80,7 @@ def serving(peer: Peer, workload: str, text: str) -> Iterator[str]:
         )
         url = f"http://127.0.0.1:{port}/predict"
         try:
-            _wait(url, text, process, Path(home) / "stderr")
+            _wait(url, body_of(peer, workload, text), process, Path(home) / "stderr")
             yield url
         finally:
             _end(process)
@@ -108,14 +115,16 @@ def _environment(workload: str, home: str) -> dict[str, str]:
     }
 
 
-def _wait(url: str, text: str, process: subprocess.Popen[bytes], log: Path) -> None:
-    until = time.monotonic() + READY_S
+def _wait(url: str, body: Any, process: subprocess.Popen[bytes], log: Path) -> None:
+    until, said = time.monotonic() + READY_S, ""
     while time.monotonic() < until and process.poll() is None:
         with contextlib.suppress(httpx.HTTPError):
-            if httpx.post(url, json={"text": text}, timeout=60).status_code == 200:
+            answer = httpx.post(url, json=body, timeout=60)
+            if answer.status_code == 200:
                 return
+            said = answer.text
         time.sleep(0.2)
-    raise RuntimeError(f"no answer from {url}: {log.read_text()[-3000:]}")
+    raise RuntimeError(f"no answer from {url}: {said} {log.read_text()[-3000:]}")
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
