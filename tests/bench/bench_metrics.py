@@ -1,4 +1,4 @@
-"""What counting costs each request: one replica, its figures on and off from second to second.
+"""What counting costs each request: one replica, its figures on and off in turns.
 
     python tests/bench/bench_metrics.py [--quick]
 
@@ -56,6 +56,9 @@ ONE = (
 )
 
 
+HTTP = figures.Figures.http
+
+
 class Unwatched(figures.Uncounted):
     """A request that nobody counts."""
 
@@ -69,7 +72,7 @@ class Unwatched(figures.Uncounted):
 def http(self: Any, scope: Any) -> Any:
     """`Figures.http` with a switch."""
     if getattr(sys, "workbench_counts", True):
-        return figures.Counted(self, (scope["method"], scope["path"]))
+        return HTTP(self, scope)
     return Unwatched()
 
 

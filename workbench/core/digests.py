@@ -34,10 +34,6 @@ DERIVED = {
     "starlette": {"app", "path_regex", "param_convertors", "middleware_stack"},
     "pydantic": {"cls_ref", "_complete", "_original_annotation", "evaluated"},
 }
-SHOWN = {  # by their repr, behind the name of the type
-    kind: b"%d:%b" % (len(kind.__name__), kind.__name__.encode())
-    for kind in (type(None), bool, int, float, complex, str, range)
-}
 KINDS = 0x3FF  # arguments, nesting, generators and coroutines; see inspect.CO_*
 INSTALLED = "site-packages"
 LOCKS = (type(threading.Lock()), type(threading.RLock()))
@@ -126,21 +122,15 @@ class _Writer:
 
     def token(self, *words: object) -> None:
         for word in words:
-            if isinstance(word, bytes):  # may be large: not copied
-                self._hash.update(b"%d:" % len(word))
-                self._hash.update(word)
-            else:
-                data = str(word).encode("utf-8", "surrogatepass")
-                self._hash.update(b"%d:%b" % (len(data), data))
+            data = word if isinstance(word, bytes) else str(word).encode("utf-8", "surrogatepass")
+            self._hash.update(b"%d:" % len(data))
+            self._hash.update(data)
 
     def write(self, thing: Any) -> None:
         """Write anything; functions and classes become edges."""
         kind = type(thing)
-        if kind in SHOWN:
-            data = repr(thing).encode()
-            self._hash.update(b"%b%d:%b" % (SHOWN[kind], len(data), data))  # as by `token`
-        elif kind is bytes:
-            self.token("bytes", thing)
+        if thing is None or kind in (bool, int, float, complex, str, bytes, range):
+            self.token(kind.__name__, thing if kind is bytes else repr(thing))
         elif kind is tuple:
             self.token("tuple", len(thing))
             for each in thing:

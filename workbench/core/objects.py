@@ -67,9 +67,8 @@ def is_importable(thing: Any) -> bool:
     module = sys.modules.get(getattr(thing, "__module__", None) or "")
     if module is None or module.__name__ == "__main__":
         return False
-    first, *rest = thing.__qualname__.split(".")
-    found = vars(module).get(first)
-    for part in rest:
+    found: Any = module
+    for part in thing.__qualname__.split("."):
         found = inspect.getattr_static(found, part, None)
     return found is thing
 

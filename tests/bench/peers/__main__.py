@@ -92,7 +92,6 @@ def _write(found: list[dict[str, Any]]) -> None:
 def _workload(name: str, quick: bool, found: list[dict[str, Any]]) -> bool:
     text, connections, all_peers, limits = WORKLOADS[name]
     seconds, rounds = (3, 1) if quick else (8, 3)
-    rps: dict[str, float] = {}
     print(f"{name}: {connections} connections", file=sys.stderr)
     for peer in all_peers:
         body = peers.body_of(peer, name, text)
@@ -101,7 +100,6 @@ def _workload(name: str, quick: bool, found: list[dict[str, Any]]) -> bool:
             runs = [wrk(url, body, connections, seconds) for _ in range(rounds)]
             single = wrk(url, body, 1, seconds)
             fixed = open_loop(url, body, RATES[name], seconds) if name in RATES else None
-        rps[peer.name] = statistics.median(run.rps for run in runs)
         found.append(_figure(name, peer.name, runs, single, fixed))
         print(json.dumps(found[-1]), flush=True)
         row = found[-1]
@@ -111,11 +109,13 @@ def _workload(name: str, quick: bool, found: list[dict[str, Any]]) -> bool:
             f"failed {row['failed']}  open loop {row['open_loop']}",
             file=sys.stderr,
         )
-    kept = [_ratio(name, rps, *limit, found) for limit in limits]
+    kept = [
+        _judged(name, f"{ours} / {theirs}", _ratio(name, "rps", ours, theirs, found), least, found)
+        for ours, theirs, least in limits
+    ]
     if name == "echo":
-        p50 = {each.name: _of(name, each, found)["single_p50_ms"] for each in all_peers}
-        faster, title = p50["Ray Serve"] / p50["workbench"], "p50 alone, Ray Serve / workbench"
-        kept.append(_judged(name, title, faster, FASTER, found, {}))
+        faster = _ratio(name, "single_p50_ms", "Ray Serve", "workbench", found)
+        kept.append(_judged(name, "p50 alone, Ray Serve / workbench", faster, FASTER, found))
     if name == "generate":
         kept.append(_gain(name, text, found))
     return all(kept)
@@ -179,33 +179,30 @@ def _figure(
     }
 
 
-def _ratio(
-    name: str, rps: dict[str, float], ours: str, theirs: str, least: float, found: list[Any]
-) -> bool:
-    return _judged(name, f"{ours} / {theirs}", rps[ours] / rps[theirs], least, found, {})
+def _ratio(name: str, figure: str, over: str, under: str, found: list[Any]) -> float:
+    return float(_of(name, over, found)[figure] / _of(name, under, found)[figure])
 
 
 def _gain(name: str, text: str, found: list[Any]) -> bool:
     """Compare what batches gain in the service with what they gain in the model alone."""
     model = peers.alone(name, text)
-    ours = _of(name, peers.FAST, found)
+    ours = _of(name, peers.FAST.name, found)
     alone, served = model["in_batches"] / model["one_by_one"], ours["rps"] / ours["single_rps"]
     rates = {key: round(value, 2) for key, value in model.items()}
     facts = {"alone": round(alone, 2), "served": round(served, 2), "model_rps": rates}
-    return _judged(
-        name, "gain of batches, served / model alone", served / alone, GAIN, found, facts
-    )
+    title = "gain of batches, served / model alone"
+    return _judged(name, title, served / alone, GAIN, found, **facts)
 
 
-def _of(name: str, peer: peers.Peer, found: list[Any]) -> Any:
-    return next(f for f in found if f["workload"] == name and f.get("peer") == peer.name)
+def _of(name: str, peer: str, found: list[Any]) -> Any:
+    return next(f for f in found if f["workload"] == name and f.get("peer") == peer)
 
 
 def _judged(
-    name: str, ratio: str, value: float, least: float, found: list[Any], facts: dict[str, Any]
+    name: str, ratio: str, value: float, least: float, found: list[Any], **facts: Any
 ) -> bool:
-    found.append({"workload": name, "ratio": ratio, "value": round(value, 3), "limit": least})
-    found[-1] |= facts
+    row = {"workload": name, "ratio": ratio, "value": round(value, 3), "limit": least}
+    found.append(row | facts)
     print(json.dumps(found[-1]), flush=True)
     said = "ok" if value >= least else "MISSED"
     print(f"  {ratio}: {value:.2f} (wanted >= {least}) {said}", file=sys.stderr)
