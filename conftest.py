@@ -27,13 +27,16 @@ LEFT: list[str] = []
 
 def pytest_collection_finish(session: pytest.Session) -> None:
     """Start the cluster when a collected test or notebook needs one."""
-    if not session.config.option.collectonly and any(map(_needs_cluster, session.items)):
+    needing = [each for each in session.items if _needs_cluster(each)]
+    if not session.config.option.collectonly and needing:
         import workbench
         from workbench.adapters.processes import free_ports
 
         path = os.environ.get("WORKBENCH_TEST_DATA_PATH", "auto")
         port = free_ports(1)[0]
-        workbench.start(num_cpus=16, num_gpus=2, http_port=port, data_path=path)
+        real = all(each.get_closest_marker("gpu") for each in needing)
+        gpus = None if real else 2  # real ones are counted, the others are simulated
+        workbench.start(num_cpus=16, num_gpus=gpus, http_port=port, data_path=path)
 
 
 def _needs_cluster(item: pytest.Item) -> bool:

@@ -2,38 +2,15 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-import workbench
 from workbench.replica import gpu
 from workbench.replica.failures import Failures
 from workbench.replica.package import Package
-
-from .notebook import Notebook
-
-SERVICE = """
-import torch
-from fastapi import FastAPI
-from ray import serve
-
-memory = FastAPI()
-
-@serve.deployment(ray_actor_options={"num_cpus": 0.1, "num_gpus": 0.3})
-@serve.ingress(memory)
-class Taker:
-    def __init__(self):
-        self.total = torch.cuda.get_device_properties(0).total_memory
-
-    @memory.get("/take")
-    def take(self, share: float) -> int:
-        return torch.empty(int(self.total * share), dtype=torch.uint8, device="cuda").numel()
-"""
 
 
 class OutOfMemoryError(RuntimeError):
@@ -79,25 +56,3 @@ def test_other_errors_are_left_alone() -> None:
     gpu.explain(error, package(0.3))
 
     assert not hasattr(error, "__notes__")
-
-
-@pytest.mark.gpu
-@pytest.mark.ray
-@pytest.mark.skipif(not Path(gpu.DRIVER).exists(), reason="no NVIDIA GPU on this machine")
-def test_a_replica_is_held_to_its_share_and_its_neighbour_is_unharmed(
-    name: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """More than the share fails in that replica alone; raising the limit lets it pass."""
-    book = Notebook()
-    monkeypatch.setitem(sys.modules, "__main__", book.module)
-    app = workbench.deploy(book.run(SERVICE)["Taker"], name=name)
-    neighbour = workbench.deploy(book.run(SERVICE)["Taker"], name=f"{name}-2")
-
-    assert app.get("/take", params={"share": 0.2}).json() > 0
-    with pytest.raises(workbench.IngressError, match=r"may use 30% of the GPU's memory"):
-        app.get("/take", params={"share": 0.4})
-    assert neighbour.get("/take", params={"share": 0.2}).json() > 0
-    app.tune(gpu_memory_fraction=0.6)
-    assert app.get("/take", params={"share": 0.4}).json() > 0
-    assert app.metrics().deployments["Taker"].replicas[0].gpu_memory_bytes > 0
-    neighbour.delete()
