@@ -11,24 +11,76 @@ request's own wait counts.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
 import inspect
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from contextlib import aclosing
+from contextvars import ContextVar
 from types import FunctionType
 from typing import Any
 
 from .figures import Figures, Queue
 
 COUNTED = "workbench_counted"
-FILLS = "workbench_fills"
+SLOTS = "workbench_slots"
+STEPS = 3  # of the event loop: the queue hands a batch out, its task starts, the function runs
+
+
+class Slots:
+    """How many batches of one queue may run at once.
+
+    A batch's place is free as soon as its function has ended: the next one begins before the
+    answers of this one are written, which would leave the model idle.
+    """
+
+    def __init__(self, lazy: Any) -> None:
+        self._lazy, self._taken = lazy, 0
+        self._changed: asyncio.Future[None] | None = None
+        # Requests whose function has not ended, of the batch in whose task this is asked. There is
+        # one call for each multiplexed model.
+        self._left: ContextVar[list[int]] = ContextVar("left")
+
+    async def take(self, tasks: Collection[asyncio.Task[None]]) -> None:
+        """Wait for a place.
+
+        Args:
+            tasks: those that run batches or write their answers. A batch whose requests were all
+                cancelled ends without a call, so there are never more places taken than tasks.
+        """
+        while (taken := min(self._taken, len(tasks))) >= self._lazy.max_concurrent_batches:
+            self._changed = asyncio.get_running_loop().create_future()
+            for task in tasks:
+                task.add_done_callback(self._wake)
+            await self._changed
+        self._taken = taken + 1
+
+    def begin(self, size: int) -> None:
+        """A task for a batch of so many requests is about to be made in this context."""
+        self._left.set([size])
+
+    def ended(self, size: int) -> bool:
+        """The function ended for so many requests; whether the next batch waits to begin."""
+        left = self._left.get()
+        left[0] -= size
+        if left[0] > 0:
+            return False
+        self._taken -= 1
+        return self._wake()
+
+    def _wake(self, _: object = None) -> bool:
+        if self._changed is None or self._changed.done():
+            return False
+        self._changed.set_result(None)
+        return True
+
 
 # --- private names of Ray -------------------------------------------------------------------------
 # set_max_batch_size.__self__: Serve's object behind a batched function; no public name leads to it.
 # its handle_batch_func: what runs each batch; counting outside would see requests, not batches.
 # its _queue: None until the first call; from then on an exchanged handle_batch_func has no effect.
-# its queue, with wait_for_batch, tasks, queue, requests_available_event: how a batch is made, and
-#   which ones run. Without them batches are as small as Serve makes them.
+# its queue, with wait_for_batch, tasks, semaphore, queue, requests_available_event: how a batch is
+#   made, and which ones run. Without them batches are as small as Serve makes them.
 
 
 def _queue_of(member: Any) -> Any:
@@ -50,22 +102,23 @@ def _run_by(queue: Any, run: Any) -> None:
 def _fill(lazy: Any) -> None:
     """Have a queue's batches take up what comes until they can begin. Once is enough."""
     made = lazy.queue
-    if hasattr(made, FILLS) or made.batch_size_fn is not None:
+    if hasattr(lazy, SLOTS) or made.batch_size_fn is not None:
         return
-    form = made.wait_for_batch
+    form, slots = made.wait_for_batch, Slots(lazy)
+    made.semaphore = contextlib.nullcontext()  # it would hold a batch until the last one's answers
 
     async def formed() -> tuple[list[Any], int]:
         batch, _ = await form()
-        while len(made.tasks) >= lazy.max_concurrent_batches:
-            await asyncio.wait(made.tasks, return_when=asyncio.FIRST_COMPLETED)
+        await slots.take(made.tasks)
         while len(batch) < made.max_batch_size and not made.queue.empty():
             batch.append(made.queue.get_nowait())
         if made.queue.empty():
             made.requests_available_event.clear()
+        slots.begin(len(batch))
         return batch, len(batch)
 
     made.wait_for_batch = formed
-    setattr(made, FILLS, True)
+    setattr(lazy, SLOTS, slots)
 
 
 MISSING = object()  # stands for a queue of another Ray, which we leave alone
@@ -103,7 +156,7 @@ def _counted(member: Any, figures: Figures) -> Any:
     waiting = getattr(run, COUNTED, None)  # it may be reached by another name too
     if waiting is None:
         waiting = figures.queue()
-        _run_by(queue, _noting(run, waiting, figures))
+        _run_by(queue, _noting(run, waiting, figures, queue))
     call = _waiting_call if inspect.iscoroutinefunction(member) else _waiting_stream
     made = call(member, waiting, queue)
     made.__wrapped__ = member.__wrapped__  # by which Serve finds out that it is a method
@@ -147,25 +200,40 @@ async def _passed_on(items: Any, request: object, waiting: Queue) -> AsyncIterat
         waiting.leave(request)
 
 
-def _noting(run: Any, waiting: Queue, figures: Figures) -> Any:
+def _noting(run: Any, waiting: Queue, figures: Figures, queue: Any) -> Any:
     if inspect.isasyncgenfunction(run):
 
         @functools.wraps(run)
         async def noted(*args: Any, **kwargs: Any) -> Any:
-            figures.batch(waiting, _size(args, kwargs))
-            async with aclosing(run(*args, **kwargs)) as results:
-                async for result in results:
-                    yield result
+            size = _size(args, kwargs)
+            figures.batch(waiting, size)
+            try:
+                async with aclosing(run(*args, **kwargs)) as results:
+                    async for result in results:
+                        yield result
+            finally:
+                _ended(queue, size)
 
     else:
 
         @functools.wraps(run)
         async def noted(*args: Any, **kwargs: Any) -> Any:
-            figures.batch(waiting, _size(args, kwargs))
-            return await run(*args, **kwargs)
+            size = _size(args, kwargs)
+            figures.batch(waiting, size)
+            try:
+                return await run(*args, **kwargs)
+            finally:
+                if _ended(queue, size):
+                    for _ in range(STEPS):
+                        await asyncio.sleep(0)
 
     setattr(noted, COUNTED, waiting)
     return noted
+
+
+def _ended(queue: Any, size: int) -> bool:
+    slots = getattr(queue, SLOTS, None)
+    return slots is not None and slots.ended(size)
 
 
 def _size(args: tuple[Any, ...], kwargs: dict[str, Any]) -> int:
