@@ -8,13 +8,14 @@ import linecache
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 from fastapi import APIRouter, Depends, FastAPI
 from ray import serve
 
-from workbench.adapters.cells import source_of
+from workbench.adapters.cells import is_own, source_of
 
 RAG = """\
 @serve.deployment(num_replicas=2)
@@ -195,3 +196,16 @@ def test_a_class_without_methods_is_found_in_the_newest_cell() -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
 
     assert done.stdout.endswith("class B(A):\n    prompt = 2\n")
+
+
+@pytest.mark.parametrize("installed", [True, False])
+def test_packages_in_a_folder_of_the_path_are_installed_where_pip_put_them(
+    installed: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`pip install --user` and `--target` leave a record there; the user's own code does not."""
+    (tmp_path / "solver.py").write_text("def solve(): ...\n")
+    if installed:
+        (tmp_path / "solver-1.0.dist-info").mkdir()
+    monkeypatch.syspath_prepend(str(tmp_path))
+
+    assert is_own(str(tmp_path / "solver.py")) is not installed

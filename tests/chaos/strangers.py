@@ -7,6 +7,7 @@ import contextlib
 import random
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -45,7 +46,10 @@ def inputs(bench: Bench) -> None:
         "--generation-database=none",
         "--no-color",
     ]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT_S)
+    with tempfile.TemporaryDirectory() as own:  # it leaves a cache where it runs
+        done = subprocess.run(
+            command, capture_output=True, text=True, timeout=TIMEOUT_S, cwd=own, check=False
+        )
     print(done.stdout[-6000:], file=sys.stderr)
     bench.figure("inputs: schemathesis ended with", done.returncode, "", "== 0")
     answer = app.post("/chat", json={"query": QUESTION}, timeout=120).json()["answer"]

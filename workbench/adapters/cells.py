@@ -339,9 +339,15 @@ def is_own(name: str) -> bool:
     return not name.startswith("<frozen") and not _under(name, _installed())
 
 
-@functools.lru_cache(maxsize=1)
 def _installed() -> set[str]:
-    return {*site.getsitepackages(), sysconfig.get_paths()["stdlib"]}
+    return _installed_on(tuple(sys.path))
+
+
+@functools.lru_cache(maxsize=4)
+def _installed_on(paths: tuple[str, ...]) -> set[str]:
+    """Folders of installed packages, those of `pip install --user` and `--target` among them."""
+    found = {*site.getsitepackages(), sysconfig.get_paths()["stdlib"]}
+    return found | {os.path.abspath(each) for each in paths if any(Path(each).glob("*.dist-info"))}
 
 
 def _under(path: str, folders: set[str]) -> bool:
