@@ -15,7 +15,9 @@ from workbench.replica import batches
 from workbench.replica.figures import Figures
 
 SIZE = 4
-ASKED = st.lists(st.tuples(st.sampled_from(["answer", "raise", "cancel"]), st.booleans()))
+ASKED = st.lists(
+    st.tuples(st.sampled_from(["answer", "raise", "cancel"]), st.booleans()), min_size=12
+)
 
 
 @pytest.fixture(autouse=True, scope="module")

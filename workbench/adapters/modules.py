@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import sys
 from pathlib import Path
@@ -10,9 +9,6 @@ from types import ModuleType
 from typing import Any
 
 from . import cells
-
-Stamp = tuple[str, int, int, int, int]
-READ: dict[str, tuple[Stamp, bytes, tuple[str, ...]]] = {}  # what was read, by module
 
 
 def digest(name: str) -> str:
@@ -38,25 +34,11 @@ def _collect(name: str, found: dict[str, bytes]) -> None:
         return
     if name.partition(".")[0] == "workbench" or not cells.is_own(file):
         return
-    found[name], others = _read(module, Path(file))
-    for other in others:
-        _collect(other, found)
-
-
-def _read(module: ModuleType, file: Path) -> tuple[bytes, tuple[str, ...]]:
-    """A module's source and the modules that it uses; looked at again when either changed."""
-    with contextlib.suppress(OSError):
-        stat = file.stat()
-        stamp = (str(file), stat.st_mtime_ns, stat.st_size, id(module), len(vars(module)))
-        known = READ.get(module.__name__)
-        if known is None or known[0] != stamp:
-            known = READ[module.__name__] = stamp, file.read_bytes(), _uses(module)
-        return known[1], known[2]
-    return b"", _uses(module)
-
-
-def _uses(module: ModuleType) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(filter(None, map(_home, list(vars(module).values())))))
+    found[name] = Path(file).read_bytes() if Path(file).is_file() else b""
+    for value in list(vars(module).values()):
+        other = _home(value)
+        if other:
+            _collect(other, found)
 
 
 def _home(value: Any) -> str:
