@@ -16,6 +16,7 @@ import json
 import os
 import platform
 import shutil
+import signal
 import statistics
 import sys
 from dataclasses import asdict
@@ -65,6 +66,7 @@ def main() -> int:
     arguments = parser.parse_args()
     if shutil.which("wrk") is None:
         parser.error("wrk is not installed; on Debian: apt-get install wrk")
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # what was started is ended
     found: list[dict[str, Any]] = []
     ok = True
     for name in arguments.workloads or [*WORKLOADS, "start"]:
