@@ -19,7 +19,7 @@ from ray import serve
 # --- private names of Ray: pinned by tests/test_ray_contract.py
 from ray.serve._private import constants
 
-from . import direct, gpu
+from . import direct, gpu, openmp
 from . import live as lives
 from . import package as packages
 from .asgi import Ingress, add_handler, request_id
@@ -75,6 +75,7 @@ class Host:
         except BaseException as error:
             gpu.explain(error, first)
             raise
+        openmp.release_team()  # of the constructor; methods mostly run in other threads
         replica = serve.get_replica_context().replica_id.unique_id
         seen = await self._enter(store, key, replica) if store is not None else 0
         Link(key, replica, self._held, self._prepare, self._exchange, self._undo, seen).start()
