@@ -14,6 +14,13 @@ READY = """async () => {
   await widget.sessionContext.ready;
   await widget.sessionContext.session.kernel.info;
 }"""
+# The command does nothing, and says nothing, while the notebook is not the current one.
+ENABLED = "() => window.jupyterapp.commands.isEnabled('notebook:run-cell')"
+BEGUN = """(index) => {
+  const cell = window.jupyterapp.shell.currentWidget.content.widgets[index];
+  return cell.node.querySelector('.jp-InputPrompt').textContent.trim() !== '[ ]:';
+}"""
+BEGINS_MS = 60_000
 RUN = """async (index) => {
   const notebook = window.jupyterapp.shell.currentWidget.content;
   notebook.activeCellIndex = index;
@@ -26,6 +33,7 @@ def open_notebook(page: Page, address: str) -> None:
     page.goto(address)
     page.wait_for_function("() => window.jupyterapp?.shell?.currentWidget?.context")
     page.evaluate(READY)
+    page.wait_for_function(ENABLED)
 
 
 def run_all(page: Page) -> None:
@@ -34,8 +42,9 @@ def run_all(page: Page) -> None:
 
 
 def run(page: Page, index: int) -> None:
-    """Run one cell; does not wait."""
+    """Run one cell; waits until it has begun, not for its end."""
     page.evaluate(RUN, index)
+    page.wait_for_function(BEGUN, arg=index, timeout=BEGINS_MS)
 
 
 def keep(page: Page, name: str) -> None:
