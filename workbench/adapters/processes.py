@@ -7,13 +7,18 @@ in the session of a marked process counts too: `ray start` opens one for its dae
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
+import random
 import socket
+from pathlib import Path
 
 import psutil
 
 MARK = "WORKBENCH_CLUSTER_ID"
 POLITE_S = 2.0
+OUTGOING = Path("/proc/sys/net/ipv4/ip_local_port_range")
+FIRST_PORT, TRIED = 20_000, 1000
 
 
 def marked(cluster_id: str) -> list[psutil.Process]:
@@ -133,9 +138,23 @@ def _named(pid: int | None) -> str:
 
 
 def free_ports(count: int) -> list[int]:
-    """TCP ports of 127.0.0.1 that are free now."""
+    """TCP ports of 127.0.0.1 that are free now; no outgoing connection will take one meanwhile."""
+    ports: list[int] = []
     with contextlib.ExitStack() as stack:
-        probes = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for probe in probes:
-            probe.bind(("127.0.0.1", 0))
-        return [probe.getsockname()[1] for probe in probes]
+        for port in itertools.chain(_listening_ports(), itertools.repeat(0)):
+            if len(ports) == count:
+                break
+            probe = stack.enter_context(socket.socket())
+            with contextlib.suppress(OSError):  # taken
+                probe.bind(("127.0.0.1", port))
+                ports.append(probe.getsockname()[1])
+    return ports
+
+
+def _listening_ports() -> list[int]:
+    """Some ports, in any order, below those that the system gives to outgoing connections."""
+    try:
+        end = int(OUTGOING.read_text().split()[0])
+    except OSError:
+        return []  # not Linux
+    return random.sample(range(FIRST_PORT, end), min(TRIED, max(end - FIRST_PORT, 0)))
