@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ import workbench
 from workbench.replica import gpu
 
 from .notebook import Load, Notebook
+from .waiting import until
 
 pytestmark = [
     pytest.mark.gpu,
@@ -118,17 +118,10 @@ def test_a_replaced_replica_gives_its_memory_back(name: str, book: Notebook) -> 
 
     assert not load.failed
     assert app.get("/pid").json() != process
-    assert _settles(lambda: card_bytes() <= before + gpu.CONTEXT_BYTES)
+    until(lambda: card_bytes() <= before + gpu.CONTEXT_BYTES)
     assert app.get("/take", params={"share": 0.15}).json() > 0
 
 
 def _sample(app: Any) -> Any:
-    assert _settles(lambda: app.metrics().deployments["Taker"].replicas[0].gpu_memory_bytes)
+    until(lambda: app.metrics().deployments["Taker"].replicas[0].gpu_memory_bytes)
     return app.metrics().deployments["Taker"].replicas[0]
-
-
-def _settles(true: Any, timeout_s: float = 10) -> bool:
-    until = time.monotonic() + timeout_s
-    while not true() and time.monotonic() < until:
-        time.sleep(0.2)
-    return bool(true())

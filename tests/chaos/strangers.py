@@ -47,9 +47,7 @@ def inputs(bench: Bench) -> None:
         "--no-color",
     ]
     with tempfile.TemporaryDirectory() as own:  # it leaves a cache where it runs
-        done = subprocess.run(
-            command, capture_output=True, text=True, timeout=TIMEOUT_S, cwd=own, check=False
-        )
+        done = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT_S, cwd=own)
     print(done.stdout[-6000:], file=sys.stderr)
     bench.figure("inputs: schemathesis ended with", done.returncode, "", "== 0")
     answer = app.post("/chat", json={"query": QUESTION}, timeout=120).json()["answer"]

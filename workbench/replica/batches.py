@@ -11,11 +11,10 @@ request's own wait counts.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import functools
 import inspect
 from collections.abc import AsyncIterator, Collection
-from contextlib import aclosing
+from contextlib import aclosing, nullcontext
 from contextvars import ContextVar
 from types import FunctionType
 from typing import Any
@@ -105,7 +104,7 @@ def _fill(lazy: Any) -> None:
     if hasattr(lazy, SLOTS) or made.batch_size_fn is not None:
         return
     form, slots = made.wait_for_batch, Slots(lazy)
-    made.semaphore = contextlib.nullcontext()  # it would hold a batch until the last one's answers
+    made.semaphore = nullcontext()  # it would hold a batch until the last one's answers
 
     async def formed() -> tuple[list[Any], int]:
         batch, _ = await form()
