@@ -338,7 +338,7 @@ def test_the_text_form_is_the_same_in_every_run(service: Service, panel: Panel) 
 
 
 def test_messages_of_front_ends_go_where_they_ask(panel: Panel) -> None:
-    """With ipykernel 7.4 a slider would wait for the cell that runs."""
+    """As ipykernel has it, a slider would wait for the cell that runs."""
     slider = card(panel).dials["max_batch_size"].input
     slider.comm._reply_subshell_for = lambda data, default: "the shell that runs cells"
     comms.mend(panel.widget)

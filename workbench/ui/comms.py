@@ -58,8 +58,8 @@ def offer(choice: Any, options: Sequence[Any]) -> None:
 def mend(widget: Any) -> None:
     """Have front ends' messages handled where the front end asks, also while a cell runs.
 
-    ipykernel 7.4 sends a widget's messages to the thread that the widget was last written from,
-    which is often the one that runs cells; older ones have nothing to mend.
+    ipykernel sends a widget's messages to the thread that the widget was last written from, which
+    is often the one that runs cells. Outside a kernel there is nothing to mend.
     """
     for each in inside(widget):
         if hasattr(each.comm, "_reply_subshell_for"):
