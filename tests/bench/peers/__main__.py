@@ -35,6 +35,7 @@ ALL = (peers.UVICORN, peers.RAW, peers.PYTHON, peers.FAST, peers.LITSERVE, peers
 RATES = {"echo": 50, "hops": 30, "embed": 20, "images": 5, "generate": 0.5}
 CLOSE = ("embed", "images", "generate")  # peers take turns: the machine's speed changes by minutes
 SECONDS = {"generate": 24}  # of one run; others need 8
+WARM_S = 12  # after a start Ray's daemons are busy for as long
 FASTER = 6.67  # times, with one connection, than Ray Serve's default
 GAIN = 0.85  # of what batches gain in the model alone
 # Workload: text, connections, peers, limits as (peer, peer, least ratio of requests/s).
@@ -104,7 +105,7 @@ def _workload(name: str, quick: bool, found: list[dict[str, Any]]) -> bool:
         for peer in all_peers[:: 1 - 2 * (turn % 2)]:
             body = peers.body_of(peer, name, text)
             with peers.serving(peer, name, text) as url:
-                wrk(url, body, connections, 4)  # warm
+                wrk(url, body, connections, 3 if quick else WARM_S)
                 runs[peer.name] += [wrk(url, body, connections, seconds) for _ in range(rounds)]
                 if turn == 0:
                     fixed = open_loop(url, body, RATES[name], seconds) if name in RATES else None
@@ -120,12 +121,12 @@ def _workload(name: str, quick: bool, found: list[dict[str, Any]]) -> bool:
             file=sys.stderr,
         )
     kept = [
-        _judged(name, f"{ours} / {theirs}", _ratio(name, "rps", ours, theirs, found), least, found)
+        _judged(name, f"{ours} / {theirs}", _ratios(name, ours, theirs, found), least, found)
         for ours, theirs, least in limits
     ]
     if name == "echo":
-        faster = _ratio(name, "single_p50_ms", "Ray Serve", "workbench", found)
-        kept.append(_judged(name, "p50 alone, Ray Serve / workbench", faster, FASTER, found))
+        raw, ours = (_of(name, each, found)["single_p50_ms"] for each in ("Ray Serve", "workbench"))
+        kept.append(_judged(name, "p50 alone, Ray Serve / workbench", [raw / ours], FASTER, found))
     if name == "generate":
         kept.append(_gain(name, text, found))
     return all(kept)
@@ -180,6 +181,7 @@ def _figure(
         "peer": peer,
         "rps": round(statistics.median(rps), 2),
         "spread": [round(min(rps), 2), round(max(rps), 2)],
+        "runs": [round(each, 2) for each in rps],
         "p50_ms": round(statistics.median(run.p50_ms for run in runs), 3),
         "p99_ms": round(statistics.median(run.p99_ms for run in runs), 3),
         "single_p50_ms": round(single.p50_ms, 3),
@@ -189,8 +191,10 @@ def _figure(
     }
 
 
-def _ratio(name: str, figure: str, over: str, under: str, found: list[Any]) -> float:
-    return float(_of(name, over, found)[figure] / _of(name, under, found)[figure])
+def _ratios(name: str, over: str, under: str, found: list[Any]) -> list[float]:
+    """Compare runs of the same turn: the machine's speed changes by minutes."""
+    over_under = zip(*(_of(name, each, found)["runs"] for each in (over, under)), strict=True)
+    return [ours / theirs for ours, theirs in over_under]
 
 
 def _gain(name: str, text: str, found: list[Any]) -> bool:
@@ -201,7 +205,7 @@ def _gain(name: str, text: str, found: list[Any]) -> bool:
     rates = {key: round(value, 2) for key, value in model.items()}
     facts = {"alone": round(alone, 2), "served": round(served, 2), "model_rps": rates}
     title = "gain of batches, served / model alone"
-    return _judged(name, title, served / alone, GAIN, found, **facts)
+    return _judged(name, title, [served / alone], GAIN, found, **facts)
 
 
 def _of(name: str, peer: str, found: list[Any]) -> Any:
@@ -209,10 +213,11 @@ def _of(name: str, peer: str, found: list[Any]) -> Any:
 
 
 def _judged(
-    name: str, ratio: str, value: float, least: float, found: list[Any], **facts: Any
+    name: str, ratio: str, values: list[float], least: float, found: list[Any], **facts: Any
 ) -> bool:
-    row = {"workload": name, "ratio": ratio, "value": round(value, 3), "limit": least}
-    found.append(row | facts)
+    value, spread = statistics.median(values), [round(min(values), 3), round(max(values), 3)]
+    row = {"workload": name, "ratio": ratio, "value": round(value, 3), "spread": spread}
+    found.append(row | {"limit": least} | facts)
     print(json.dumps(found[-1]), flush=True)
     said = "ok" if value >= least else "MISSED"
     print(f"  {ratio}: {value:.2f} (wanted >= {least}) {said}", file=sys.stderr)
