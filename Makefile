@@ -37,7 +37,7 @@ lint: setup
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-bench: models bench-peers
+bench: models bench-peers bench-redeploy
 	@for each in tests/bench/bench_*.py; do $(BIN)/python $$each || exit 1; done
 
 bench-peers: models

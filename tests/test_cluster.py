@@ -9,18 +9,22 @@ import stat
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
 import ray
+from ray import serve
 from typer.testing import CliRunner
 
 import workbench
 from workbench.adapters import cluster as ray_cluster
-from workbench.adapters import doctor, processes, state
+from workbench.adapters import doctor, processes, ray_token, ray_workers, state
 from workbench.adapters.ray_connect import PATIENCE, connect
 from workbench.cli import app as command
 from workbench.core.cluster import ClusterFacts
+
+from .waiting import until
 
 pytestmark = pytest.mark.ray
 
@@ -78,7 +82,7 @@ def test_the_ingress_and_the_dashboard_listen_on_loopback() -> None:
 
 def test_token_and_state_are_private() -> None:
     """Both lead to code execution."""
-    for path in (ray_cluster.token_path(), state.folder() / "cluster.json"):
+    for path in (ray_token.path(), state.folder() / "cluster.json"):
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
     for folder in (state.folder(), Path(_head().temp_dir)):
         assert stat.S_IMODE(folder.stat().st_mode) == 0o700
@@ -261,3 +265,29 @@ def test_the_doctor_finds_nothing_wrong_here() -> None:
     wrong = [each for each in doctor.checks() if not each.ok]
 
     assert not wrong
+
+
+def test_a_worker_waits_for_the_next_replica() -> None:
+    """The replica runs in it, and another one comes in its place."""
+
+    def waiting() -> set[int]:
+        found = processes.marked(_head().cluster_id)
+        return {each.pid for each in found if ray_workers.waits(each)}
+
+    def replica() -> Any:
+        @serve.deployment(ray_actor_options={"num_cpus": 0.1})
+        class Named:
+            def __call__(self) -> int:
+                return os.getpid()
+
+        return Named.bind()
+
+    ray_workers.keep_one(_head().cluster_id)
+    until(waiting)
+    before = waiting()
+    app = workbench.deploy(replica(), name="waiting", route_prefix="/waiting")
+    try:
+        assert app.handle().remote().result() in before
+        until(lambda: waiting() - before)
+    finally:
+        app.delete()

@@ -20,15 +20,16 @@ from fastapi import FastAPI
 from ray import serve
 from ray._common.constants import HEAD_NODE_RESOURCE_NAME
 from ray._private import services
+from ray._private.node import Node
+from ray._private.parameter import RayParams
 from ray.cloudpickle import cloudpickle
-from ray.scripts import scripts
 from ray.serve import batching
 from ray.serve._private import constants
 from ray.serve._private import replica as serves
 from ray.serve.handle import DeploymentHandle
 
 import workbench.replica
-from workbench.adapters import cluster, ray_graph, ray_head, ray_pickles, ray_serve
+from workbench.adapters import ray_graph, ray_head, ray_pickles, ray_serve, ray_workers
 from workbench.core.fingerprint import MULTIPLEXED
 from workbench.core.graph import Graph
 from workbench.replica import batches, live
@@ -47,12 +48,17 @@ def test_the_pinned_version_runs() -> None:
     assert ray.__version__.startswith("2.60.")
 
 
-def test_a_head_can_leave_the_client_server_out() -> None:
-    """`ray start` asks this function whether a client server can run."""
-    source = inspect.getsource(scripts.start.callback)
+def test_a_head_is_started_by_its_node() -> None:
+    """What `ray start` starts, the client server apart, which none asked for."""
+    fields = inspect.signature(RayParams).parameters
+    source = inspect.getsource(Node.start_head_processes)
 
-    assert "has_ray_client = get_ray_client_dependency_error() is None" in source
-    assert "if has_ray_client and ray_client_server_port is None" in source
+    asked = ("gcs_server_port", "metrics_agent_port", "include_log_monitor", "no_monitor")
+    assert set(asked) < set(fields)
+    assert fields["ray_client_server_port"].default is None
+    assert "if self._ray_params.ray_client_server_port:" in source
+    assert "ray._private.services.get_node(" in inspect.getsource(Node.__init__)
+    assert ray_head.DASHBOARD in inspect.getsource(services.start_api_server)
 
 
 def test_a_head_gives_its_agent_the_address_at_which_it_serves_metrics() -> None:
@@ -334,7 +340,7 @@ def test_a_handle_is_told_which_way_its_calls_take() -> None:
 
 def test_the_head_has_a_resource_of_its_own() -> None:
     """The store stays on the node that is there as long as the cluster."""
-    assert cluster.HEAD_NODE == HEAD_NODE_RESOURCE_NAME
+    assert ray_workers.HEAD_NODE == HEAD_NODE_RESOURCE_NAME
 
 
 @pytest.mark.parametrize("name", ["RunTarget", "run_many", "get_deployment_handle", "ingress"])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import grpc
 import httpx
 import psutil
@@ -33,9 +35,10 @@ def _listeners() -> dict[tuple[str, int], str]:
     head, found = ray_cluster.known_head(), {}
     assert head is not None
     for process in processes.marked(head.cluster_id):
-        for each in process.net_connections("tcp"):
-            if each.status == psutil.CONN_LISTEN:
-                found[each.laddr.ip, each.laddr.port] = process.name()
+        with contextlib.suppress(psutil.NoSuchProcess):  # it ended meanwhile
+            for each in process.net_connections("tcp"):
+                if each.status == psutil.CONN_LISTEN:
+                    found[each.laddr.ip, each.laddr.port] = process.name()
     return found
 
 

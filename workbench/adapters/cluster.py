@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import secrets
@@ -22,7 +23,7 @@ from workbench.core.capacity import Room
 from workbench.core.cluster import ClusterFacts
 from workbench.errors import ClusterError
 
-from . import haproxy, processes, ray_serve, state
+from . import haproxy, processes, ray_serve, ray_token, ray_workers, state
 from .ray_connect import connect
 
 FILE = "cluster.json"
@@ -30,6 +31,7 @@ STARTING = "starting.json"
 START_TIMEOUT_S = 90
 START_ATTEMPTS = 2  # Ray gives its raylet 30 s, too few while a cold disk reads; then it is warm
 LOG_TIMEOUT_S = 10
+FIRST_WORKERS = 3  # start beside Serve's controller and proxy, not after them
 SHM_WANTED_BYTES = 2 * 2**30
 # Environment of every process of the cluster, each with its reason.
 SETTINGS = {
@@ -43,7 +45,6 @@ SETTINGS = {
     # that cannot be bound keeps it off
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # the coming default; silences its warning
 }
-HEAD_NODE = "node:__internal_head__"  # a resource that Ray gives the head alone
 # What the fast data path adds.
 FAST_SETTINGS = {
     "RAY_SERVE_ENABLE_HA_PROXY": "1",  # requests go to replicas' own ports, past Serve's proxy
@@ -112,8 +113,13 @@ def is_gone() -> bool:
 
     False for a cluster that others started, with a state folder of their own.
     """
-    head = _attached_to.get(address())
+    head = own()
     return head is not None and not _lives(head)
+
+
+def own() -> Head | None:
+    """The cluster that this process is attached to, if it is of its state folder."""
+    return _attached_to.get(address())
 
 
 def _lives(head: Head) -> bool:
@@ -146,25 +152,6 @@ def clear_half_started() -> None:
     if content is not None:
         clear(Head(**content))
         state.forget(STARTING)
-
-
-def token_path() -> Path:
-    """Where Ray looks for its token."""
-    named = os.environ.get("RAY_AUTH_TOKEN_PATH")
-    return Path(named).expanduser() if named else Path.home() / ".ray" / "auth_token"
-
-
-def secure_token() -> None:
-    """Make Ray's token, readable by this user alone; Ray itself would leave it to everybody."""
-    path = token_path()
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    if path.parent.name == ".ray":
-        path.parent.chmod(0o700)
-    if not path.exists():
-        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(handle, "w") as file:
-            file.write(secrets.token_hex(32))
-    path.chmod(0o600)
 
 
 def shared_memory() -> tuple[int, str, str]:
@@ -201,7 +188,7 @@ def launch(num_cpus: float | None, num_gpus: float | None, http_port: int, data_
     _, small, mend = shared_memory()
     if small:
         warnings.warn(f"{small}; {mend}", stacklevel=2)
-    secure_token()
+    ray_token.secure()
     gcs, dashboard, *agents = processes.free_ports(9)
     temp_dir = Path(tempfile.gettempdir()) / f"workbench-{os.getuid()}-{secrets.token_hex(4)}"
     temp_dir.mkdir(mode=0o700)
@@ -233,26 +220,23 @@ def _ray_start(head: Head, dashboard: int, agents: list[int]) -> None:
         environment |= FAST_SETTINGS | haproxy.settings(_haproxys(head.temp_dir), agents[4:])
     environment.pop("RAY_ADDRESS", None)
     environment["TMPDIR"] = head.temp_dir  # daemons leave sockets there when they are ended
-    command = [
-        *(sys.executable, "-m", "workbench.adapters.ray_head", "--head"),
-        "--node-ip-address=127.0.0.1",
-        f"--port={head.address.rpartition(':')[2]}",
-        "--dashboard-host=127.0.0.1",
-        f"--dashboard-port={dashboard}",
-        f"--dashboard-agent-listen-port={agents[0]}",
-        f"--dashboard-agent-grpc-port={agents[1]}",
-        f"--runtime-env-agent-port={agents[2]}",
-        f"--metrics-export-port={agents[3]}",
-        "--no-monitor",  # no cloud adds nodes; it costs two seconds of a core at each start
-        "--min-worker-port=0",
-        "--max-worker-port=0",
-        f"--temp-dir={head.temp_dir}/ray",  # Ray opens its own folder to every user
-        "--disable-usage-stats",
-    ]
-    if head.num_cpus is not None:
-        command.append(f"--num-cpus={head.num_cpus:g}")
-    if head.num_gpus is not None:
-        command.append(f"--num-gpus={head.num_gpus:g}")
+    fields = {
+        "gcs_server_port": int(head.address.rpartition(":")[2]),
+        "dashboard_host": "127.0.0.1",
+        "dashboard_port": dashboard,
+        "dashboard_agent_listen_port": agents[0],
+        "metrics_agent_port": agents[1],
+        "runtime_env_agent_port": agents[2],
+        "metrics_export_port": agents[3],
+        "no_monitor": True,  # no cloud adds nodes; it costs two seconds of a core at each start
+        "include_log_monitor": False,  # it sends prints to kernels, which are shown none
+        "min_worker_port": 0,
+        "max_worker_port": 0,
+        "temp_dir": f"{head.temp_dir}/ray",  # Ray opens its own folder to every user
+        "num_cpus": head.num_cpus,
+        "num_gpus": head.num_gpus,
+    }
+    command = [sys.executable, "-m", "workbench.adapters.ray_head", json.dumps(fields)]
     _run(command, environment, head)
 
 
@@ -285,14 +269,18 @@ def _run_once(command: list[str], environment: dict[str, str], log: Path) -> Non
         )
 
 
-def attach(address: str, http_port: int) -> None:
-    """Connect this process to a cluster, and start Serve on it when it does not run yet.
+def attach(address: str, fresh: bool = False) -> None:
+    """Connect this process to a cluster.
+
+    Args:
+        address: host and port of the control store, or "auto".
+        fresh: it was launched just now.
 
     Raises:
         ClusterError: nothing answers there, the token is refused, or versions differ.
     """
     if os.environ.get("RAY_AUTH_MODE", "token") == "token":
-        secure_token()
+        ray_token.secure()
         ray_serve.enable_token()
     try:
         connect(address)
@@ -300,6 +288,12 @@ def attach(address: str, http_port: int) -> None:
         advice = "workbench.start() starts one" if address == "auto" else "workbench doctor"
         raise ClusterError(f"cannot attach to {address}: {error}", advice) from error
     _remember()
+    if fresh:
+        ray_workers.start(FIRST_WORKERS, ray_workers.raylet_of_head())
+
+
+def start_serve(http_port: int) -> None:
+    """Start Serve on the cluster that this process is connected to, unless it runs."""
     logging.getLogger("ray.serve").setLevel(logging.ERROR)  # a cell is no place for its news
     serve.start(http_options={"host": "127.0.0.1", "port": http_port})
 
@@ -349,7 +343,7 @@ def facts(http_url: str, dashboard: str, data_path: str) -> ClusterFacts:
     """Facts of the cluster that this process is connected to."""
     resources, nodes = ray.cluster_resources(), [n for n in ray.nodes() if n["Alive"]]
     booked = resources.get("GPU", 0.0)
-    heads = [n for n in nodes if HEAD_NODE in n["Resources"]]
+    heads = [n for n in nodes if ray_workers.HEAD_NODE in n["Resources"]]
     ports = [n["MetricsExportPort"] for n in heads if n.get("MetricsExportPort")]
     return ClusterFacts(
         address=address(),

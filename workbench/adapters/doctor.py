@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from workbench.core.models import MODELS
 
-from . import cluster, haproxy, history, models, processes, state
+from . import cluster, haproxy, history, models, processes, ray_token, state
 
 DISK_WANTED_BYTES = 5 * 2**30
 RESTORE = "workbench up && workbench restore"
@@ -100,7 +100,7 @@ def _data_path() -> Check:
 
 
 def _token() -> Check:
-    path = cluster.token_path()
+    path = ray_token.path()
     if not path.exists():
         return Check("token", True, "made at the first start")
     private = not path.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO)

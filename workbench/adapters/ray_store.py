@@ -18,8 +18,8 @@ from workbench.replica.link import find_store
 from workbench.replica.package import Package
 from workbench.replica.store import NAME, NAMESPACE, Answers, Store
 
-from .cluster import HEAD_NODE
 from .ray_serve import dumped, pickled
+from .ray_workers import HEAD_NODE
 
 OWNER = secrets.token_hex(8)  # this process, whatever its id was used for before
 ANSWER_S = 30.0  # a store that is being started included

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import functools
 import tempfile
 from dataclasses import dataclass
 
 from workbench.adapters import cluster as ray_cluster
-from workbench.adapters import haproxy, ray_serve, state
+from workbench.adapters import haproxy, ray_serve, ray_workers, state
 from workbench.adapters.address import reachable
 from workbench.adapters.ray_store import CodeStore
 from workbench.core.cluster import ClusterFacts
 from workbench.errors import ClusterError
+
+from .threads import in_background
 
 
 @dataclass(frozen=True, repr=False)
@@ -66,11 +69,12 @@ def start(
         _compare(here.facts, num_gpus, num_cpus, data_path)
         return here
     with state.lock("cluster"):
-        head = ray_cluster.known_head()
-        head = head or ray_cluster.launch(num_cpus, num_gpus, http_port, path)
+        known = ray_cluster.known_head()
+        head = known or ray_cluster.launch(num_cpus, num_gpus, http_port, path)
         _compare_versions(head)
-        ray_cluster.attach(head.address, head.http_port)
-    CodeStore()  # comes up while the user goes on
+        ray_cluster.attach(head.address, fresh=known is None)
+        CodeStore()  # comes up beside Serve
+        ray_cluster.start_serve(head.http_port)
     here = _here()
     _compare(here.facts, num_gpus, num_cpus, data_path)
     return here
@@ -86,6 +90,14 @@ def current() -> Cluster:
         return start()
     check_there()
     return _seen.get(ray_cluster.address()) or _here()
+
+
+def keep_worker() -> None:
+    """Have a process wait for the next replica; it starts while the user goes on."""
+    head = ray_cluster.own()
+    if head is not None:
+        keep = functools.partial(ray_workers.keep_one, head.cluster_id)
+        in_background(keep, "workbench-worker")
 
 
 def check_there() -> None:
@@ -143,7 +155,8 @@ _seen: dict[str, Cluster] = {}  # by address, so that a deploy need not ask for 
 def _attach_to(address: str, http_port: int) -> Cluster:
     address = reachable(address)  # before the cluster in use is let go
     ray_cluster.detach()
-    ray_cluster.attach(address, http_port)
+    ray_cluster.attach(address)
+    ray_cluster.start_serve(http_port)
     return _here()
 
 

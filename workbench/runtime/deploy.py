@@ -251,6 +251,8 @@ class Run:
                 self._lease.end()
         self._record()
         progress.finish(self._summary())
+        if asked.plan.of(REPLACE, ADD):
+            cluster.keep_worker()
 
     def _bring_about(self, since: Any, progress: Progress, done: list[str]) -> None:
         asked = self._request
