@@ -19,12 +19,13 @@ import shutil
 import signal
 import statistics
 import sys
+import time
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from . import peers
-from .load import Measured, open_loop, wrk
+from .load import Measured, counted, open_loop, wrk
 from .starting import starting
 
 TEXT = "Ray Serve answers requests, and a notebook changes the service while it runs."
@@ -34,8 +35,11 @@ ALL = (peers.UVICORN, peers.RAW, peers.PYTHON, peers.FAST, peers.LITSERVE, peers
 # Requests a second that every peer can take: at these, latencies are compared.
 RATES = {"echo": 50, "hops": 30, "embed": 20, "images": 5, "generate": 0.5}
 CLOSE = ("embed", "images", "generate")  # peers take turns: the machine's speed changes by minutes
-SECONDS = {"generate": 24}  # of one run; others need 8
-WARM_S = 12  # after a start Ray's daemons are busy for as long
+COUNTS = {"generate": (8, 32, 4)}  # requests that take seconds: to warm, of a run, of one client
+SECONDS = (12, 8, 8)  # others: to warm, since Ray's daemons are busy after a start, and so on
+QUICK = (3, 3, 3)
+OPEN_S = 24  # of a fixed rate below one a second
+SETTLE_S = 1
 FASTER = 6.67  # times, with one connection, than Ray Serve's default
 GAIN = 0.85  # of what batches gain in the model alone
 # Workload: text, connections, peers, limits as (peer, peer, least ratio of requests/s).
@@ -96,22 +100,28 @@ def _write(found: list[dict[str, Any]]) -> None:
 
 def _workload(name: str, quick: bool, found: list[dict[str, Any]]) -> bool:
     text, connections, all_peers, limits = WORKLOADS[name]
-    seconds, rounds = (3, 1) if quick else (SECONDS.get(name, 8), 3)
+    measure, (warm, run, lone) = wrk, QUICK if quick else SECONDS
+    if name in COUNTS:
+        measure, (warm, run, lone) = counted, COUNTS[name]
+    rounds = 1 if quick else 3
     turns, rounds = (rounds, 1) if name in CLOSE else (1, rounds)
     print(f"{name}: {connections} connections", file=sys.stderr)
     runs: dict[str, list[Measured]] = {peer.name: [] for peer in all_peers}
-    once: dict[str, tuple[Measured, Measured | None]] = {}
+    single: dict[str, list[Measured]] = {peer.name: [] for peer in all_peers}
+    fixed: dict[str, Measured] = {}
     for turn in range(turns):
         for peer in all_peers[:: 1 - 2 * (turn % 2)]:
             body = peers.body_of(peer, name, text)
             with peers.serving(peer, name, text) as url:
-                wrk(url, body, connections, 3 if quick else WARM_S)
-                runs[peer.name] += [wrk(url, body, connections, seconds) for _ in range(rounds)]
-                if turn == 0:
-                    fixed = open_loop(url, body, RATES[name], seconds) if name in RATES else None
-                    once[peer.name] = wrk(url, body, 1, seconds), fixed
+                measure(url, body, connections, warm)
+                runs[peer.name] += [measure(url, body, connections, run) for _ in range(rounds)]
+                time.sleep(SETTLE_S)  # what wrk has not waited for
+                single[peer.name].append(measure(url, body, 1, lone))
+                if turn == 0 and name in RATES:
+                    seconds = OPEN_S if name in COUNTS else run
+                    fixed[peer.name] = open_loop(url, body, RATES[name], seconds)
     for peer in all_peers:
-        found.append(_figure(name, peer.name, runs[peer.name], *once[peer.name]))
+        found.append(_figure(name, peer.name, runs, single, fixed))
         print(json.dumps(found[-1]), flush=True)
         row = found[-1]
         print(
@@ -172,10 +182,15 @@ def _number(value: float) -> str:
 
 
 def _figure(
-    name: str, peer: str, runs: list[Measured], single: Measured, fixed: Measured | None
+    name: str,
+    peer: str,
+    all_runs: dict[str, list[Measured]],
+    single: dict[str, list[Measured]],
+    fixed: dict[str, Measured],
 ) -> dict[str, Any]:
+    runs, rate = all_runs[peer], fixed.get(peer)
     rps = [run.rps for run in runs]
-    open_loop = {} if fixed is None else {"at_rps": RATES[name], **asdict(fixed)}
+    open_loop = {} if rate is None else {"at_rps": RATES[name], **asdict(rate)}
     return {
         "workload": name,
         "peer": peer,
@@ -184,9 +199,9 @@ def _figure(
         "runs": [round(each, 2) for each in rps],
         "p50_ms": round(statistics.median(run.p50_ms for run in runs), 3),
         "p99_ms": round(statistics.median(run.p99_ms for run in runs), 3),
-        "single_p50_ms": round(single.p50_ms, 3),
-        "single_rps": round(single.rps, 3),
-        "failed": sum(run.failed for run in runs) + single.failed,
+        "single_p50_ms": round(statistics.median(run.p50_ms for run in single[peer]), 3),
+        "single_rps": round(statistics.median(run.rps for run in single[peer]), 3),
+        "failed": sum(run.failed for run in (*runs, *single[peer])),
         "open_loop": {key: round(value, 3) for key, value in open_loop.items()},
     }
 
