@@ -4,7 +4,8 @@
 
 Prints a table, and a JSON line per figure to stdout; all of them go to artefacts/peers.json too,
 and charts and a table for the README to artefacts/peers.md.
-Needs wrk. The exit status is 1 when a ratio misses its limit.
+Needs wrk. BENCH_THREADS sets the models' threads, else there is one for each core. The exit
+status is 1 when a ratio misses its limit.
 """
 
 from __future__ import annotations

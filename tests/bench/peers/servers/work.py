@@ -13,6 +13,7 @@ BATCH = 8
 BATCH_WAIT_S = 0.01
 NEW_TOKENS = 24
 PIECES = 50
+THREADS = int(os.environ.get("BENCH_THREADS") or os.cpu_count() or 1)
 
 
 class Echo:
@@ -30,7 +31,7 @@ class Embed:
         from transformers import AutoModel, AutoTokenizer
 
         path = os.environ["BENCH_EMBEDDER"]
-        torch.set_num_threads(os.cpu_count() or 1)
+        torch.set_num_threads(THREADS)
         self.tokenizer = AutoTokenizer.from_pretrained(path)
         self.model = AutoModel.from_pretrained(path).eval()
 
@@ -53,7 +54,7 @@ class Generate:
         from transformers import AutoModelForCausalLM, AutoTokenizer
 
         path = os.environ["BENCH_GENERATOR"]
-        torch.set_num_threads(os.cpu_count() or 1)
+        torch.set_num_threads(THREADS)
         self.tokenizer = AutoTokenizer.from_pretrained(path, padding_side="left")
         self.model = AutoModelForCausalLM.from_pretrained(path, dtype=torch.float32).eval()
         self.tokenizer.pad_token = self.tokenizer.pad_token or self.tokenizer.eos_token
@@ -81,7 +82,7 @@ class Classify:
         import torch
         from transformers import AutoModelForImageClassification
 
-        torch.set_num_threads(os.cpu_count() or 1)
+        torch.set_num_threads(THREADS)
         self.model = AutoModelForImageClassification.from_pretrained(
             os.environ["BENCH_CLASSIFIER"], trust_remote_code=True
         ).eval()
