@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 
+import grpc
 import psutil
 import ray
 
@@ -25,7 +26,7 @@ from ray.core.generated.node_manager_pb2_grpc import NodeManagerServiceStub  # n
 
 
 def start(count: int, raylet: str) -> None:
-    """Have workers started; returns before they run.
+    """Have workers started; returns before they run. Without them the next start is slower.
 
     Args:
         count: how many.
@@ -34,7 +35,7 @@ def start(count: int, raylet: str) -> None:
     request = PrestartWorkersRequest(
         language=Language.PYTHON, num_workers=count, keep_alive_duration_secs=KEPT_S
     )
-    with init_grpc_channel(raylet) as channel:
+    with init_grpc_channel(raylet) as channel, contextlib.suppress(grpc.RpcError):
         NodeManagerServiceStub(channel).PrestartWorkers(request, timeout=TIMEOUT_S)
 
 
@@ -54,7 +55,7 @@ def keep_one(cluster_id: str) -> None:
         cluster_id: the mark of the cluster's processes, which run on this machine.
     """
     if not any(map(waits, processes.marked(cluster_id))):
-        with contextlib.suppress(Exception):  # Ray's own, of many kinds: the next start is slower
+        with contextlib.suppress(Exception):  # Ray's own, of many kinds
             start(1, raylet_of_head())
 
 
