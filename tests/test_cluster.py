@@ -11,7 +11,6 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
 import ray
 from ray import serve
@@ -24,6 +23,7 @@ from workbench.adapters.ray_connect import PATIENCE, connect
 from workbench.cli import app as command
 from workbench.core.cluster import ClusterFacts
 
+from .listening import listeners
 from .waiting import until
 
 pytestmark = pytest.mark.ray
@@ -64,16 +64,13 @@ def test_the_ingress_and_the_dashboard_listen_on_loopback() -> None:
     """What answers without the token may not be reached from outside."""
     head = _head()
     guarded = {"gcs_server", "raylet"}
-    open_to_all = [
-        (process.name(), connection.laddr.port)
-        for process in processes.marked(head.cluster_id)
-        for connection in process.net_connections("tcp")
-        if connection.status == psutil.CONN_LISTEN
-        and connection.laddr.ip not in ("127.0.0.1", "::1")
-        and process.name() not in guarded
-        and not process.name().startswith("ray::")  # gRPC of workers: guarded by the token
-    ]
-    ports = {port for _, port in open_to_all}
+    ports = {
+        port
+        for (address, port), name in listeners(head.cluster_id).items()
+        if address not in ("127.0.0.1", "::1")
+        and name not in guarded
+        and not name.startswith("ray::")  # gRPC of workers: guarded by the token
+    }
 
     assert head.http_port not in ports
     assert int(head.dashboard.rpartition(":")[2]) not in ports

@@ -21,7 +21,6 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
-import psutil
 import pytest
 from fastapi import FastAPI, Request, WebSocket
 from fastapi.responses import StreamingResponse
@@ -30,6 +29,8 @@ from ray import serve
 import workbench
 from workbench.adapters import cluster as ray_cluster
 from workbench.adapters import doctor, haproxy, processes
+
+from .listening import listeners
 
 pytestmark = pytest.mark.ray
 ROOT = Path(__file__).parent.parent
@@ -369,13 +370,8 @@ def test_haproxy_is_this_users_alone() -> None:
     assert head is not None
     if head.data_path != "fast":
         pytest.skip("this cluster runs the python data path")
-    proxies = [p for p in processes.marked(head.cluster_id) if p.name() == "haproxy"]
-    listening = [
-        each.laddr.ip
-        for process in proxies
-        for each in process.net_connections("tcp")
-        if each.status == psutil.CONN_LISTEN
-    ]
+    found = listeners(head.cluster_id).items()
+    listening = [address for (address, _), name in found if name == "haproxy"]
     sockets = [p for p in Path(head.temp_dir, "h").rglob("*") if p.is_socket()]
 
     assert len(listening) >= 3  # ingress, statistics, metrics

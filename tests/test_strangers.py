@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
-
 import grpc
 import httpx
-import psutil
 import pytest
 from fastapi import FastAPI
 
 import workbench
 from workbench.adapters import cluster as ray_cluster
-from workbench.adapters import processes
+
+from .listening import listeners
 
 pytestmark = pytest.mark.ray
 
@@ -31,15 +29,9 @@ REFUSED = {grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.UNIMPLEMENTED}
 
 
 def _listeners() -> dict[tuple[str, int], str]:
-    """Process at every address and port at which the cluster listens."""
-    head, found = ray_cluster.known_head(), {}
+    head = ray_cluster.known_head()
     assert head is not None
-    for process in processes.marked(head.cluster_id):
-        with contextlib.suppress(psutil.NoSuchProcess):  # it ended meanwhile
-            for each in process.net_connections("tcp"):
-                if each.status == psutil.CONN_LISTEN:
-                    found[each.laddr.ip, each.laddr.port] = process.name()
-    return found
+    return listeners(head.cluster_id)
 
 
 def _place(address: str, port: int) -> str:

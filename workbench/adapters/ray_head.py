@@ -21,6 +21,7 @@ from typing import Any
 from ray._private import services
 from ray._private.node import Node
 from ray._private.parameter import RayParams
+from ray._private.state import GlobalState
 
 AGENT = "--dashboard_agent_command="  # an argument of the raylet, which starts the agent
 DASHBOARD = "dashboard.py"
@@ -64,7 +65,7 @@ def _on_loopback(argument: str) -> str:
 
 def _wait_until_registered(address: str, node_id: str) -> None:
     until_s = time.monotonic() + REGISTERED_TIMEOUT_S
-    state = services.ray._private.state.GlobalState()
+    state = GlobalState()
     state._initialize_global_state(services._get_gcs_client_options(address))
     while time.monotonic() < until_s:
         if any(each["NodeID"] == node_id for each in state.node_table()):

@@ -122,7 +122,9 @@ def _workload(name: str, quick: bool, found: list[dict[str, Any]]) -> bool:
                     seconds = OPEN_S if name in COUNTS else run
                     fixed[peer.name] = open_loop(url, body, RATES[name], seconds)
     for peer in all_peers:
-        found.append(_figure(name, peer.name, runs, single, fixed))
+        found.append(
+            _figure(name, peer.name, runs[peer.name], single[peer.name], fixed.get(peer.name))
+        )
         print(json.dumps(found[-1]), flush=True)
         row = found[-1]
         print(
@@ -185,13 +187,12 @@ def _number(value: float) -> str:
 def _figure(
     name: str,
     peer: str,
-    all_runs: dict[str, list[Measured]],
-    single: dict[str, list[Measured]],
-    fixed: dict[str, Measured],
+    runs: list[Measured],
+    single: list[Measured],
+    fixed: Measured | None,
 ) -> dict[str, Any]:
-    runs, rate = all_runs[peer], fixed.get(peer)
     rps = [run.rps for run in runs]
-    open_loop = {} if rate is None else {"at_rps": RATES[name], **asdict(rate)}
+    open_loop = {} if fixed is None else {"at_rps": RATES[name], **asdict(fixed)}
     return {
         "workload": name,
         "peer": peer,
@@ -200,9 +201,9 @@ def _figure(
         "runs": [round(each, 2) for each in rps],
         "p50_ms": round(statistics.median(run.p50_ms for run in runs), 3),
         "p99_ms": round(statistics.median(run.p99_ms for run in runs), 3),
-        "single_p50_ms": round(statistics.median(run.p50_ms for run in single[peer]), 3),
-        "single_rps": round(statistics.median(run.rps for run in single[peer]), 3),
-        "failed": sum(run.failed for run in (*runs, *single[peer])),
+        "single_p50_ms": round(statistics.median(run.p50_ms for run in single), 3),
+        "single_rps": round(statistics.median(run.rps for run in single), 3),
+        "failed": sum(run.failed for run in (*runs, *single)),
         "open_loop": {key: round(value, 3) for key, value in open_loop.items()},
     }
 
