@@ -264,6 +264,22 @@ def test_the_doctor_finds_nothing_wrong_here() -> None:
     assert not wrong
 
 
+@pytest.mark.parametrize(("setting", "told"), [("1", True), ("0", False), (None, False)])
+def test_the_doctor_tells_of_cores_shared_by_session(
+    setting: str | None, told: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A notebook that takes all cores then holds requests up; nothing is wrong, though."""
+    file = tmp_path / "sched_autogroup_enabled"
+    if setting is not None:
+        file.write_text(f"{setting}\n")
+    monkeypatch.setattr(doctor, "AUTOGROUP", file)
+
+    [check] = [each for each in doctor.checks() if each.name == "cores"]
+
+    assert check.ok
+    assert ("sysctl" in check.mend) == ("by session" in check.found) == told
+
+
 def test_a_worker_waits_for_the_next_replica() -> None:
     """The replica runs in it, and another one comes in its place."""
 

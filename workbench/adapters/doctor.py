@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import shutil
 import stat
 import tempfile
 from dataclasses import dataclass
+from pathlib import Path
 
 from workbench.core.models import MODELS
 
 from . import cluster, haproxy, history, models, processes, ray_token, state
 
+AUTOGROUP = Path("/proc/sys/kernel/sched_autogroup_enabled")
 DISK_WANTED_BYTES = 5 * 2**30
 RESTORE = "workbench up && workbench restore"
 COME_BACK = f"workbench down && {RESTORE}"
@@ -45,6 +48,7 @@ def checks(http_port: int = 8000) -> list[Check]:
         _token(),
         _leftovers(),
         _gpus(),
+        _cores(),
         _models(),
         _installed("jupyterlab", "JupyterLab"),
         _installed("transformers", "transformers"),
@@ -136,6 +140,20 @@ def _gpus() -> Check:
     return Check(
         "GPU", True, f"{count} found by NVML" if count else "none; num_gpus=1 simulates one"
     )
+
+
+def _cores() -> Check:
+    """How tasks share them: by session, a notebook that needs them all holds replicas up.
+
+    Source:
+        sched(7), "The autogroup feature".
+    """
+    count = f"{os.cpu_count()}"
+    if not AUTOGROUP.exists() or AUTOGROUP.read_text().strip() != "1":
+        return Check("cores", True, count)
+    told = "beside a notebook that takes them all, requests may wait 0.1 s"
+    share_by_process = "sysctl kernel.sched_autogroup_enabled=0"
+    return Check("cores", True, f"{count}, shared by session: {told}", share_by_process)
 
 
 def _installed(module: str, name: str) -> Check:
