@@ -18,13 +18,14 @@ import pytest
 import ray
 from fastapi import FastAPI
 from ray import serve
+from ray._common import signature
 from ray._common.constants import HEAD_NODE_RESOURCE_NAME
 from ray._private import services
 from ray._private.node import Node
 from ray._private.parameter import RayParams
 from ray.cloudpickle import cloudpickle
 from ray.serve import batching
-from ray.serve._private import constants
+from ray.serve._private import constants, logging_utils
 from ray.serve._private import replica as serves
 from ray.serve.handle import DeploymentHandle
 
@@ -32,7 +33,7 @@ import workbench.replica
 from workbench.adapters import ray_graph, ray_head, ray_pickles, ray_serve, ray_workers
 from workbench.core.fingerprint import MULTIPLEXED
 from workbench.core.graph import Graph
-from workbench.replica import batches, live
+from workbench.replica import access, batches, live
 from workbench.replica import package as packages
 from workbench.replica.figures import Figures
 
@@ -90,6 +91,35 @@ def test_a_replica_can_be_given_another_way_from_http_to_its_code() -> None:
     assert "user_exception is not None and not request_metadata.is_direct_ingress" in (
         inspect.getsource(serves.Replica._handle_errors_and_metrics)
     )
+
+
+def test_a_request_is_logged_by_the_modules_own_logger_and_with_a_mark() -> None:
+    """What `replica.access` stands on, and that Serve drops such records where it writes none."""
+    assert "logger.info(" in inspect.getsource(serves.Replica._record_errors_and_metrics)
+    assert "extra=self._access_log_context" in (
+        inspect.getsource(serves.Replica._record_errors_and_metrics)
+    )
+    configured = inspect.getsource(serves.Replica._configure_logger_and_profilers)
+    assert configured.count("self._access_log_context = {") == 2
+    assert configured.count(f'"{access.MARK}": True') == 2
+    assert "memory_handler.addFilter(log_access_log_filter)" in (
+        inspect.getsource(logging_utils.configure_component_logger)
+    )
+
+
+def test_serve_asks_for_a_batched_functions_signature_at_each_request() -> None:
+    """It is given one that was made before."""
+    assert "extract_signature(_func)" in inspect.getsource(batching.batch)
+
+    @serve.batch
+    async def run(texts: list[str]) -> list[str]:
+        return texts
+
+    batches.counted(run, Figures())
+    function = run.__wrapped__
+
+    assert signature.get_signature(function) is function.__signature__
+    assert list(function.__signature__.parameters) == ["texts"]
 
 
 @pytest.mark.parametrize("package", [asyncio, concurrent, email, ray])

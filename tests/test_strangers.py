@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import pickle
+import time
+from pathlib import Path
+from typing import Any
+
 import grpc
 import httpx
 import pytest
@@ -99,6 +105,50 @@ def test_the_dashboard_asks_for_the_token(path: str) -> None:
     assert httpx.get(f"http://{head.dashboard}{path}").status_code == 401
     posted = httpx.post(f"http://{head.dashboard}/api/jobs/", json={"entrypoint": "id"})
     assert posted.status_code == 401
+
+
+class Canary:
+    """Leaves a file behind where its pickle is read."""
+
+    def __init__(self, file: Path) -> None:
+        self._file = str(file)
+
+    def __reduce__(self) -> Any:
+        return os.mkdir, (self._file,)
+
+
+PICKLES = ("application/octet-stream", "application/x-pickle", "application/json", "text/plain")
+
+
+def test_no_port_reads_a_pickle_that_a_stranger_sends(name: str, tmp_path: Path) -> None:
+    """By HTTP to everything that listens, on the routes of a service and on Serve's own."""
+    workbench.deploy(_double, name=name)
+    paths = ("/", f"/{name}", f"/{name}/", "/-/healthz", "/-/routes", "/api/serve/applications/")
+    answered = 0
+    with httpx.Client(timeout=10) as client:
+        for address, port in _listeners():
+            for path in paths:
+                for kind in PICKLES:
+                    body = pickle.dumps(Canary(tmp_path / f"{port}"))
+                    try:
+                        client.post(
+                            f"http://{_place(address, port)}{path}",
+                            content=body,
+                            headers={"Content-Type": kind, "X-Request-Id": "canary"},
+                        )
+                        answered += 1
+                    except httpx.HTTPError:
+                        break  # it speaks something else, such as gRPC
+    time.sleep(0.5)
+
+    assert answered > len(paths)
+    assert not list(tmp_path.iterdir())
+    pickle.loads(pickle.dumps(Canary(tmp_path / "read")))
+    assert list(tmp_path.iterdir())  # had it been read, this would show
+
+
+def _double(x: int) -> int:
+    return 2 * x
 
 
 def test_pages_of_other_sites_may_not_read_answers(name: str) -> None:

@@ -15,7 +15,7 @@ import tempfile
 
 from tests.bench.redeploy import program
 
-from . import endurance, kernels, kills, limits, nodes, strangers
+from . import clocks, endurance, kernels, kills, limits, nodes, strangers
 
 SCENARIOS: program.Scenarios = {
     "controller": kills.controller,
@@ -27,6 +27,7 @@ SCENARIOS: program.Scenarios = {
     "memory": limits.memory,
     "disk": limits.disk,
     "shm": limits.shared_memory,
+    "clock": clocks.clock,
     "node": nodes.node,
     "head": nodes.head,
     "swaps": endurance.swaps,

@@ -21,13 +21,29 @@ SCRIPT = """#!/bin/sh
 # HAProxy, with every listener on loopback and an admin socket for this user alone.
 for word in "$@"; do
   if [ "$before" = -f ]; then
+    config=$word
     sed -i -E 's/^( *bind )[*]?:/\\1127.0.0.1:/; s/ mode 666 / mode 600 /
-      s/^backend http-.*/&\\n    http-request disable-l7-retry unless METH_GET/' "$word"
+      s/^backend http-.*/&\\n    http-request disable-l7-retry unless METH_GET/' "$config"
   fi
   before=$word
 done
+if held=$(cat "$config.stand-in" 2>&-) && grep -qs -F "$config" "/proc/$held/cmdline"; then
+  set -- "$@" -sf "$held" -x "$(dirname "$config")/{socket}"  # takes its connections over
+fi
+echo $$ > "$config.newest"
+CONFIG=$config "$(dirname "$0")/{watch}" $$ $PPID > /dev/null 2>&1 &
 exec "{binary}" "$@"
 """
+# Ray Serve notices after seconds that HAProxy was killed, and requests would be refused meanwhile.
+WATCH = """#!/bin/sh
+# Waits for an HAProxy's end, and stands in for it when nothing took its place and Serve still runs.
+tail --pid=$1 -s 0.05 -f /dev/null || exit
+if [ "$(cat "$CONFIG.newest")" = $1 ] && kill -0 $2; then
+  echo $$ > "$CONFIG.stand-in"
+  exec setsid "{binary}" -db -f "$CONFIG"
+fi
+"""
+SOCKET, WATCHER = "a", "stand-in"
 
 SHARED_MEMORY = Path("/dev/shm")
 LEAST_BYTES = 2**20  # of it, for the messages of each start
@@ -94,7 +110,7 @@ def servers(folder: Path) -> set[str]:
     Source:
         HAProxy's management guide, "show stat" on the admin socket.
     """
-    for path in folder.glob("*/a"):
+    for path in folder.glob(f"*/{SOCKET}"):
         with contextlib.suppress(ConnectionRefusedError):  # of a node that was lost
             return _servers(path)
     return set()
@@ -123,12 +139,13 @@ def settings(folder: Path, ports: list[int]) -> dict[str, str]:
     """
     folder.mkdir(mode=0o700, exist_ok=True)
     script = folder / "haproxy"
-    script.write_text(SCRIPT.format(binary=binary()))
-    script.chmod(0o700)
+    for file, text in ((script, SCRIPT), (folder / WATCHER, WATCH)):
+        file.write_text(text.format(binary=binary(), socket=SOCKET, watch=WATCHER))
+        file.chmod(0o700)
     return {
         "RAY_SERVE_HAPROXY_BINARY_PATH": str(script),
         "RAY_SERVE_HAPROXY_CONFIG_FILE_LOC": str(folder / "haproxy.cfg"),
-        "RAY_SERVE_HAPROXY_SOCKET_PATH": str(folder / "a"),
+        "RAY_SERVE_HAPROXY_SOCKET_PATH": str(folder / SOCKET),
         "RAY_SERVE_HAPROXY_METRICS_SOCKET_PATH": str(folder / "m"),
         "RAY_SERVE_HAPROXY_SERVER_STATE_BASE": str(folder),
         "RAY_SERVE_HAPROXY_SERVER_STATE_FILE": str(folder / "server-state"),

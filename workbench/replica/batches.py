@@ -150,7 +150,10 @@ def _is_countable(member: Any) -> bool:
 
 
 def _counted(member: Any, figures: Figures) -> Any:
-    queue = _queue_of(member)
+    queue, function = _queue_of(member), member.__wrapped__
+    if isinstance(function, FunctionType):
+        # Serve asks for it at each request.
+        function.__signature__ = inspect.signature(function)  # type: ignore[attr-defined]  # inspect reads it
     run = _run_of(queue)
     waiting = getattr(run, COUNTED, None)  # it may be reached by another name too
     if waiting is None:
@@ -158,7 +161,7 @@ def _counted(member: Any, figures: Figures) -> Any:
         _run_by(queue, _noting(run, waiting, figures, queue))
     call = _waiting_call if inspect.iscoroutinefunction(member) else _waiting_stream
     made = call(member, waiting, queue)
-    made.__wrapped__ = member.__wrapped__  # by which Serve finds out that it is a method
+    made.__wrapped__ = function  # by which Serve finds out that it is a method
     setattr(made, COUNTED, True)
     return made
 

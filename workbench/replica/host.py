@@ -19,7 +19,7 @@ from ray import serve
 # --- private names of Ray: pinned by tests/test_ray_contract.py
 from ray.serve._private import constants
 
-from . import direct, gpu, openmp
+from . import access, direct, gpu, openmp
 from . import live as lives
 from . import package as packages
 from .asgi import Ingress, add_handler, request_id
@@ -63,6 +63,7 @@ class Host:
         Args:
             blob: the pickled package as Serve knows it; the store may have a newer one.
         """
+        access.install()
         package = packages.unpickled(blob)
         key = (package.app, package.deployment, package.version)
         store = find_store()
