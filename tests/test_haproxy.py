@@ -29,6 +29,11 @@ defaults
 frontend http
   bind :{port}
   http-request return status 200
+listen stats
+  bind 127.0.0.1:{stats}
+"""
+REPLICAS = """backend http-service
+  server replica 127.0.0.1:9
 """
 
 
@@ -39,12 +44,14 @@ class Place:
         names = haproxy.settings(folder, [1, 2, 3])
         self._script = names["RAY_SERVE_HAPROXY_BINARY_PATH"]
         self._socket, self.config = folder / "a", folder / "haproxy.cfg"
-        self._port = free_ports(1)[0]
+        self._port, self._stats = free_ports(2)
         self.started: list[subprocess.Popen[bytes]] = []
 
-    def start(self, *arguments: str) -> subprocess.Popen[bytes]:
+    def start(self, *arguments: str, replicas: str = REPLICAS) -> subprocess.Popen[bytes]:
         """Start it as Serve does, each time with a configuration that was written anew."""
-        self.config.write_text(CONFIG.format(folder=self.config.parent, port=self._port))
+        folder = self.config.parent
+        usual = CONFIG.format(folder=folder, port=self._port, stats=self._stats)
+        self.config.write_text(usual + replicas)
         command = [self._script, "-db", "-f", str(self.config), "-dR", *arguments]
         self.started.append(subprocess.Popen(command))
         return self.started[-1]
@@ -105,13 +112,15 @@ def test_another_one_stands_in_for_a_killed_one_until_there_is_a_new_one(place: 
     [first] = place.started
     kill(first)
     until(place.answers)
-    stand_in = place.running()
+    [stand_in] = place.running()
 
-    second = place.start()
-    failed = [number for number in range(300) if not place.answers()]
-    until(lambda: place.running() == {second.pid})
+    second = place.start(replicas="")
+    until(lambda: place.running() == {stand_in, second.pid})
+    failed = [number for number in range(100) if not place.answers()]
+    third = place.reload(second)
+    failed += [number for number in range(300) if not place.answers()]
+    until(lambda: place.running() == {third.pid})
 
-    assert len(stand_in) == 1
     assert not failed
     assert place.answers()
 

@@ -27,8 +27,13 @@ for word in "$@"; do
   fi
   before=$word
 done
-if held=$(cat "$config.stand-in" 2>&-) && grep -qs -F "$config" "/proc/$held/cmdline"; then
-  set -- "$@" -sf "$held" -x "$(dirname "$config")/{socket}"  # takes its connections over
+held=$(cat "$config.held.pid" 2>&-)
+if [ "$held" ] && grep -qs -F "$config.held" "/proc/$held/cmdline"; then
+  if grep -q '^backend http-' "$config"; then
+    set -- "$@" -sf "$held" -x "$(dirname "$config")/{held}"  # its connections too
+  else
+    sed -i '/^ *bind /d' "$config"  # of no use yet: Serve's new manager has to learn the replicas
+  fi
 fi
 echo $$ > "$config.newest"
 CONFIG=$config "$(dirname "$0")/{watch}" $$ $PPID > /dev/null 2>&1 &
@@ -39,11 +44,12 @@ WATCH = """#!/bin/sh
 # Waits for an HAProxy's end, and stands in for it when nothing took its place and Serve still runs.
 tail --pid=$1 -s 0.05 -f /dev/null || exit
 if [ "$(cat "$CONFIG.newest")" = $1 ] && kill -0 $2; then
-  echo $$ > "$CONFIG.stand-in"
-  exec setsid "{binary}" -db -f "$CONFIG"
+  sed -E 's,(stats socket .*/){socket} ,\\1{held} ,' "$CONFIG" > "$CONFIG.held"
+  echo $$ > "$CONFIG.held.pid"
+  exec setsid "{binary}" -db -f "$CONFIG.held"
 fi
 """
-SOCKET, WATCHER = "a", "stand-in"
+SOCKET, HELD, WATCHER = "a", "s", "stand-in"  # sockets have short names
 
 SHARED_MEMORY = Path("/dev/shm")
 LEAST_BYTES = 2**20  # of it, for the messages of each start
@@ -140,7 +146,7 @@ def settings(folder: Path, ports: list[int]) -> dict[str, str]:
     folder.mkdir(mode=0o700, exist_ok=True)
     script = folder / "haproxy"
     for file, text in ((script, SCRIPT), (folder / WATCHER, WATCH)):
-        file.write_text(text.format(binary=binary(), socket=SOCKET, watch=WATCHER))
+        file.write_text(text.format(binary=binary(), socket=SOCKET, held=HELD, watch=WATCHER))
         file.chmod(0o700)
     return {
         "RAY_SERVE_HAPROXY_BINARY_PATH": str(script),
