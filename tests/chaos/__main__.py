@@ -2,6 +2,7 @@
 
     unshare --mount --map-root-user python -m tests.chaos [--quick] [controller proxy ...]
     unshare --mount --map-root-user python -m tests.chaos soak     # half an hour, when named
+    sudo unshare --mount python -m tests.chaos clock     # sets this machine's clock, when named
 
 The state folder and /dev/shm are small disks of its own, so that they can be filled; that is why it
 runs in a mount namespace of its own. Figures as for `python -m tests.bench.redeploy`.
@@ -27,14 +28,13 @@ SCENARIOS: program.Scenarios = {
     "memory": limits.memory,
     "disk": limits.disk,
     "shm": limits.shared_memory,
-    "clock": clocks.clock,
     "node": nodes.node,
     "head": nodes.head,
     "swaps": endurance.swaps,
     "inputs": strangers.inputs,
     "targets": strangers.targets,
 }
-LONG: program.Scenarios = {"soak": endurance.soak}
+NAMED: program.Scenarios = {"soak": endurance.soak, "clock": clocks.clock}
 STATE, SHARED_MEMORY = "128m", "3g"
 
 
@@ -45,7 +45,7 @@ def main() -> int:
             command = ["mount", "-t", "tmpfs", "-o", f"size={size}", "chaos", folder]
             subprocess.run(command, check=True)
         try:
-            return program.main(SCENARIOS, __doc__.splitlines()[0], home, LONG)
+            return program.main(SCENARIOS, __doc__.splitlines()[0], home, NAMED)
         finally:
             subprocess.run(["umount", "--lazy", home], check=True)
 

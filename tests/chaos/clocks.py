@@ -2,99 +2,86 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
-import tempfile
+import contextlib
+import itertools
+import threading
 import time
-from pathlib import Path
+from collections.abc import Callable, Iterator
 
-from tests.bench.redeploy.figures import Bench
-from tests.bench.redeploy.load import Deploy, Load, timed
-from workbench.adapters.processes import free_ports
-
-from .common import NAME, QUIET_S, told
-from .kernels import ROOT
-
-LIBRARY = "*/faketime/libfaketimeMT.so.1"  # says what time it is to the processes that load it
-OFFSETS_S = ("+3600", "-3600", "+0", "-86400", "+86400", "+0")
-EACH_S = 6.0
-END_S = 60.0
-# A kernel with a cluster of its own; for each number that it reads it changes the service.
-KERNEL = f"""
-import sys
 import workbench
-from tests.bench.redeploy.services import ANSWERING, Cell
-cell = Cell(ANSWERING, "Answering")
-workbench.start(num_cpus=8, http_port=int(sys.argv[1]))
-app = workbench.deploy(cell.run(0), name="{NAME}")
-print("MADE", flush=True)
-for number in map(int, sys.stdin):
-    mode = "replace" if number % 10 == 0 else "auto"
-    workbench.deploy(cell.run(number), name="{NAME}", mode=mode)
-    app.tune("Answering", max_ongoing_requests=5 + number % 9)
-    assert app.metrics()
-    print("MADE", flush=True)
-workbench.stop()
-"""
+from tests.bench.redeploy.figures import Bench
+from tests.bench.redeploy.load import Load, failed
+
+from .common import NAME, QUIET_S, answers, deploy, deployed, healthy, said, url
+
+SHIFT_S = 40.0  # longer than the patience of a health check, of a lease, of an HAProxy's reload
+EACH_S = 8.0
+PROBE_EVERY_S = 0.02
 
 
 def clock(bench: Bench) -> None:
-    """The clock of a kernel and its cluster is set an hour or a day on, and back again.
+    """The clock is set on and back, and back and on, while the service is changed.
+
+    This machine's own clock, for half a minute: that is why it runs only when it is named. Serve
+    gives a reload of HAProxy up when the clock is set on in its middle, and kills it.
 
     Raises:
-        LookupError: there is no libfaketime.
+        PermissionError: this process may not set it.
     """
-    library = next(Path("/usr/lib").glob(LIBRARY), None)
-    if library is None:
-        raise LookupError("libfaketime is not installed; on Debian: apt-get install faketime")
-    with tempfile.TemporaryDirectory(prefix="workbench-chaos-") as folder:
-        offset, port = Path(folder) / "offset", free_ports(1)[0]
-        offset.write_text(OFFSETS_S[-1])
-        with _kernel(folder, offset, library, port) as process:
-            try:
-                _wait(process)
-                deploys: list[Deploy] = []
-                with Load(f"http://127.0.0.1:{port}/{NAME}/answer") as load:
-                    for each in OFFSETS_S[: bench.rounds(len(OFFSETS_S), 2)]:
-                        offset.write_text(each)
-                        until_s = time.monotonic() + EACH_S
-                        while time.monotonic() < until_s:
-                            number = len(deploys) + 1
-                            deploys.append(timed(number, lambda n=number: _change(process, n)))
-                    time.sleep(QUIET_S)
-            except BaseException:
-                process.kill()
-                raise
-            process.communicate(timeout=END_S)
-    slowest = max(each.ms for each in deploys)
-    told(bench, "clock set", load, deploys, deploys=len(deploys), slowest_ms=round(slowest))
-    bench.figure("clock set: the kernel ended with", process.returncode, "", "== 0")
+    cell, numbers, took_s = deployed(), itertools.count(1), []
+    with Load(url(bench)) as load, _longest_away_s(bench) as away_s, _shifted() as shift:
+        for to_s in (SHIFT_S, 0.0, -SHIFT_S, 0.0):
+            shift(to_s)
+            until_s, mode = time.monotonic() + EACH_S, "replace"
+            while time.monotonic() < until_s:
+                began_s, number = time.monotonic(), next(numbers)
+                deploy(cell, number, mode=mode)
+                workbench.connect(NAME).tune("Answering", max_ongoing_requests=5 + number % 9)
+                took_s.append(time.monotonic() - began_s)
+                mode = "auto"
+        time.sleep(QUIET_S)
+    bad = failed(load.answers)
+    facts = {"requests": len(load.answers), "said": sorted({said(each) for each in bad})[:3]}
+    bench.figure("clock set: failed", len(bad), "requests", **facts)
+    bench.figure("clock set: longest without an answer", max(away_s), "s", "<= 2")
+    last = {each.revision for each in load.answers[-8:] if each.ok}
+    bench.figure("clock set: the last deploy serves", last == {number}, "", "== 1")
+    bench.figure("clock set: slowest change", max(took_s), "s", "<= 60", made=len(took_s))
+    bench.figure("clock set: healthy afterwards", healthy(), "", "== 1")
 
 
-def _kernel(folder: str, offset: Path, library: Path, port: int) -> subprocess.Popen[str]:
-    env = {
-        **os.environ,
-        "PYTHONPATH": str(ROOT),
-        "WORKBENCH_HOME": f"{folder}/home",
-        "RAY_AUTH_TOKEN_PATH": f"{folder}/ray/auth_token",
-        "LD_PRELOAD": str(library),
-        "FAKETIME_TIMESTAMP_FILE": str(offset),
-        "FAKETIME_NO_CACHE": "1",
-        "FAKETIME_DONT_FAKE_MONOTONIC": "1",
-    }
-    pipe = subprocess.PIPE
-    command = [sys.executable, "-c", KERNEL, str(port)]
-    return subprocess.Popen(command, env=env, stdin=pipe, stdout=pipe, text=True)
+@contextlib.contextmanager
+def _longest_away_s(bench: Bench) -> Iterator[list[float]]:
+    """Gives the seconds between any two answers, by a clock that nobody sets."""
+    gaps_s, ended, last_s = [0.0], threading.Event(), time.monotonic()
+
+    def probe() -> None:
+        nonlocal last_s
+        while not ended.wait(PROBE_EVERY_S):
+            if answers(bench):
+                gaps_s.append(time.monotonic() - last_s)
+                last_s = time.monotonic()
+
+    thread = threading.Thread(target=probe)
+    thread.start()
+    try:
+        yield gaps_s
+    finally:
+        ended.set()
+        thread.join()
 
 
-def _change(process: subprocess.Popen[str], number: int) -> None:
-    assert process.stdin is not None
-    print(number, file=process.stdin, flush=True)
-    _wait(process)
+@contextlib.contextmanager
+def _shifted() -> Iterator[Callable[[float], None]]:
+    """Gives what sets the clock to so many seconds off; it is right again afterwards."""
+    off_s = 0.0
 
+    def shift(to_s: float) -> None:
+        nonlocal off_s
+        time.clock_settime(time.CLOCK_REALTIME, time.time() + to_s - off_s)
+        off_s = to_s
 
-def _wait(process: subprocess.Popen[str]) -> None:
-    assert process.stdout is not None
-    if not any(line == "MADE\n" for line in process.stdout):
-        raise RuntimeError("the kernel whose clock is set ended")
+    try:
+        yield shift
+    finally:
+        shift(0.0)

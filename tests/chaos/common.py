@@ -60,7 +60,7 @@ def told(
 ) -> None:
     """Report what failed, what was stale, the worst request, and that the last deploy serves."""
     bad = failed(load.answers)
-    facts |= {"requests": len(load.answers), "said": sorted({_said(each) for each in bad})[:3]}
+    facts |= {"requests": len(load.answers), "said": sorted({said(each) for each in bad})[:3]}
     limit = f"<= {at_most}" if at_most else "== 0"
     bench.figure(f"{what}: failed", len(bad), "requests", limit, **facts)
     bench.figure(f"{what}: worst request", worst_ms(load.answers), "ms")
@@ -71,7 +71,8 @@ def told(
         bench.figure(f"{what}: the last deploy serves", last == {made[-1].revision}, "", "== 1")
 
 
-def _said(answer: Answer) -> str:
+def said(answer: Answer) -> str:
+    """What a request that failed was told."""
     return f"{answer.status} {answer.text}"[:200]
 
 

@@ -43,7 +43,7 @@ exec "{binary}" "$@"
 WATCH = """#!/bin/sh
 # Waits for an HAProxy's end, and stands in for it when nothing took its place and Serve still runs.
 tail --pid=$1 -s 0.05 -f /dev/null || exit
-if [ "$(cat "$CONFIG.newest")" = $1 ] && kill -0 $2; then
+if [ "$(cat "$CONFIG.newest")" = $1 ] && grep -s ^State: /proc/$2/status | grep -qv Z; then
   sed -E 's,(stats socket .*/){socket} ,\\1{held} ,' "$CONFIG" > "$CONFIG.held"
   echo $$ > "$CONFIG.held.pid"
   exec setsid "{binary}" -db -f "$CONFIG.held"
