@@ -41,7 +41,9 @@ def _listeners() -> dict[tuple[str, int], str]:
 
 
 def _place(address: str, port: int) -> str:
-    return f"{'127.0.0.1' if address in ('::', '0.0.0.0') else address}:{port}"
+    if address in ("::", "0.0.0.0"):
+        address = "127.0.0.1"
+    return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
 
 
 def _codes(place: str) -> set[grpc.StatusCode]:
