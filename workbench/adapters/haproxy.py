@@ -2,7 +2,7 @@
 
 Ray Serve writes HAProxy's configuration for every address and opens the admin socket to every user.
 It lets the binary be named, so what is named is a script of ours that closes both and becomes
-HAProxy. The sockets lie in the cluster's private folder besides.
+HAProxy, with another one ready to stand in for it. The sockets lie in the cluster's private folder.
 """
 
 from __future__ import annotations
@@ -133,7 +133,7 @@ def _servers(path: Path) -> set[str]:
 
 
 def settings(folder: Path, ports: list[int]) -> dict[str, str]:
-    """Write the script into a private folder, and say where everything of HAProxy's is.
+    """Write the scripts into a private folder, and say where everything of HAProxy's is.
 
     Args:
         folder: of the cluster, readable by this user alone.
