@@ -95,10 +95,12 @@ def place(tmp_path: Path) -> Iterator[Place]:
     """Where an HAProxy answers."""
     made = Place(tmp_path / "h")
     first = made.start()
-    until(made.answers)
-    assert made.running() == {first.pid}
-    yield made
-    made.end()
+    try:
+        until(made.answers)
+        assert made.running() == {first.pid}
+        yield made
+    finally:
+        made.end()
 
 
 def kill(process: subprocess.Popen[bytes]) -> None:
