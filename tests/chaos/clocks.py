@@ -12,7 +12,7 @@ import workbench
 from tests.bench.redeploy.figures import Bench
 from tests.bench.redeploy.load import Load, failed
 
-from .common import NAME, QUIET_S, answers, deploy, deployed, healthy, said, url
+from .common import NAME, QUIET_S, answers, asked, deploy, deployed, healthy, url
 
 SHIFT_S = 40.0  # longer than the patience of a health check, of a lease, of an HAProxy's reload
 EACH_S = 8.0
@@ -40,9 +40,7 @@ def clock(bench: Bench) -> None:
                 took_s.append(time.monotonic() - began_s)
                 mode = "auto"
         time.sleep(QUIET_S)
-    bad = failed(load.answers)
-    facts = {"requests": len(load.answers), "said": sorted({said(each) for each in bad})[:3]}
-    bench.figure("clock set: failed", len(bad), "requests", **facts)
+    bench.figure("clock set: failed", len(failed(load.answers)), "requests", **asked(load))
     bench.figure("clock set: longest without an answer", max(away_s), "s", "<= 2")
     last = {each.revision for each in load.answers[-8:] if each.ok}
     bench.figure("clock set: the last deploy serves", last == {number}, "", "== 1")

@@ -10,7 +10,7 @@ import psutil
 
 import workbench
 from tests.bench.redeploy.figures import Bench
-from tests.bench.redeploy.load import Answer, Deploy, Load, failed, stale, timed, worst_ms
+from tests.bench.redeploy.load import Deploy, Load, failed, stale, timed, worst_ms
 from tests.bench.redeploy.services import ANSWERING, Cell, Edit
 from workbench.adapters import cluster, processes
 
@@ -60,7 +60,7 @@ def told(
 ) -> None:
     """Report what failed, what was stale, the worst request, and that the last deploy serves."""
     bad = failed(load.answers)
-    facts |= {"requests": len(load.answers), "said": sorted({said(each) for each in bad})[:3]}
+    facts |= asked(load)
     limit = f"<= {at_most}" if at_most else "== 0"
     bench.figure(f"{what}: failed", len(bad), "requests", limit, **facts)
     bench.figure(f"{what}: worst request", worst_ms(load.answers), "ms")
@@ -71,9 +71,10 @@ def told(
         bench.figure(f"{what}: the last deploy serves", last == {made[-1].revision}, "", "== 1")
 
 
-def said(answer: Answer) -> str:
-    """What a request that failed was told."""
-    return f"{answer.status} {answer.text}"[:200]
+def asked(load: Load) -> dict[str, Any]:
+    """How many requests there were, and what those that failed were told."""
+    told = {f"{each.status} {each.text}"[:200] for each in failed(load.answers)}
+    return {"requests": len(load.answers), "said": sorted(told)[:3]}
 
 
 def processes_of(name: str) -> list[psutil.Process]:

@@ -148,7 +148,7 @@ def _cores() -> Check:
     Source:
         sched(7), "The autogroup feature".
     """
-    count = f"{os.cpu_count()}"
+    count = str(os.cpu_count())
     if not AUTOGROUP.exists() or AUTOGROUP.read_text().strip() != "1":
         return Check("cores", True, count)
     told = "beside a notebook that takes them all, requests may wait 0.1 s"
