@@ -37,8 +37,9 @@ lint: setup
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-bench: models bench-peers bench-redeploy
-	@for each in tests/bench/bench_*.py; do $(BIN)/python $$each || exit 1; done
+bench: models
+	@failed=0; for each in "-m tests.bench.peers" "-m tests.bench.redeploy" tests/bench/bench_*.py; do \
+		$(BIN)/python $$each || failed=1; done; exit $$failed
 
 bench-peers: models
 	$(BIN)/python -m tests.bench.peers $(WORKLOADS)
