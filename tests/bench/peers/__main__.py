@@ -35,7 +35,7 @@ PHOTO = base64.b64encode(Path("data/photos/chelsea.jpg").read_bytes()).decode()
 ALL = (peers.UVICORN, peers.RAW, peers.PYTHON, peers.FAST, peers.LITSERVE, peers.BENTOML)
 # Requests a second that every peer can take: at these, latencies are compared.
 RATES = {"echo": 50, "hops": 30, "embed": 20, "images": 5, "generate": 0.5}
-CLOSE = ("embed", "images", "generate")  # peers take turns: the machine's speed changes by minutes
+TURNS = 3  # that the peers take: the machine's speed changes by minutes
 COUNTS = {"generate": (8, 32, 4)}  # requests that take seconds: to warm, of a run, of one client
 SECONDS = (12, 8, 8)  # others: to warm, since Ray's daemons are busy after a start, and so on
 QUICK = (3, 3, 3)
@@ -104,18 +104,16 @@ def _workload(name: str, quick: bool, found: list[dict[str, Any]]) -> bool:
     measure, (warm, run, lone) = wrk, QUICK if quick else SECONDS
     if name in COUNTS:
         measure, (warm, run, lone) = counted, COUNTS[name]
-    rounds = 1 if quick else 3
-    turns, rounds = (rounds, 1) if name in CLOSE else (1, rounds)
     print(f"{name}: {connections} connections", file=sys.stderr)
     runs: dict[str, list[Measured]] = {peer.name: [] for peer in all_peers}
     single: dict[str, list[Measured]] = {peer.name: [] for peer in all_peers}
     fixed: dict[str, Measured] = {}
-    for turn in range(turns):
+    for turn in range(1 if quick else TURNS):
         for peer in all_peers[:: 1 - 2 * (turn % 2)]:
             body = peers.body_of(peer, name, text)
             with peers.serving(peer, name, text) as url:
                 measure(url, body, connections, warm)
-                runs[peer.name] += [measure(url, body, connections, run) for _ in range(rounds)]
+                runs[peer.name].append(measure(url, body, connections, run))
                 time.sleep(SETTLE_S)  # what wrk has not waited for
                 single[peer.name].append(measure(url, body, 1, lone))
                 if turn == 0 and name in RATES:
