@@ -6,7 +6,7 @@ SERVING := $(addprefix tests/test_,$(addsuffix .py,data_path targets deploy rede
 export TOKENIZERS_PARALLELISM = false
 export HF_HUB_OFFLINE ?= 1
 
-.PHONY: setup demo test test-python-path lint bench bench-peers bench-redeploy chaos soak lab models clean
+.PHONY: setup demo test test-python-path lint bench bench-peers bench-redeploy bench-metrics bench-panel bench-rag chaos soak lab models clean
 
 setup: $(STAMP)
 
@@ -37,9 +37,11 @@ lint: setup
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-bench: models
-	@failed=0; for each in "-m tests.bench.peers" "-m tests.bench.redeploy" tests/bench/bench_*.py; do \
-		$(BIN)/python $$each || failed=1; done; exit $$failed
+bench: # one after the other, the rest too where one misses a figure
+	$(MAKE) --keep-going --jobs=1 bench-peers bench-redeploy bench-metrics bench-panel bench-rag
+
+bench-metrics bench-panel bench-rag: models
+	$(BIN)/python tests/bench/$(subst -,_,$@).py
 
 bench-peers: models
 	$(BIN)/python -m tests.bench.peers $(WORKLOADS)

@@ -73,8 +73,8 @@ def told(
 
 def asked(load: Load) -> dict[str, Any]:
     """How many requests there were, and what those that failed were told."""
-    told = {f"{each.status} {each.text}"[:200] for each in failed(load.answers)}
-    return {"requests": len(load.answers), "said": sorted(told)[:3]}
+    said = {f"{each.status} {each.text}"[:200] for each in failed(load.answers)}
+    return {"requests": len(load.answers), "said": sorted(said)[:3]}
 
 
 def processes_of(name: str) -> list[psutil.Process]:
