@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -32,6 +33,8 @@ frontend http
 listen stats
   bind 127.0.0.1:{stats}
 """
+PATIENCE_S = 1
+MANAGER = ("sh", "-c", '"$0" "$@" & wait; sleep 0.5')  # ends soon after HAProxy, as Serve's does
 REPLICAS = """backend http-service
   server replica 127.0.0.1:9
 """
@@ -40,19 +43,21 @@ REPLICAS = """backend http-service
 class Place:
     """A folder with the script, and the port that its HAProxy answers."""
 
-    def __init__(self, folder: Path) -> None:
-        names = haproxy.settings(folder, [1, 2, 3])
+    def __init__(self, folder: Path, port: int) -> None:
+        names = haproxy.settings(folder, [1, 2, 3], PATIENCE_S)
         self._script = names["RAY_SERVE_HAPROXY_BINARY_PATH"]
         self._socket, self.config = folder / "a", folder / "haproxy.cfg"
-        self._port, self._stats = free_ports(2)
+        self.port, [self._stats] = port, free_ports(1)
         self.started: list[subprocess.Popen[bytes]] = []
 
-    def start(self, *arguments: str, replicas: str = REPLICAS) -> subprocess.Popen[bytes]:
+    def start(
+        self, *arguments: str, replicas: str = REPLICAS, by: tuple[str, ...] = ()
+    ) -> subprocess.Popen[bytes]:
         """Start it as Serve does, each time with a configuration that was written anew."""
         folder = self.config.parent
-        usual = CONFIG.format(folder=folder, port=self._port, stats=self._stats)
+        usual = CONFIG.format(folder=folder, port=self.port, stats=self._stats)
         self.config.write_text(usual + replicas)
-        command = [self._script, "-db", "-f", str(self.config), "-dR", *arguments]
+        command = [*by, self._script, "-db", "-f", str(self.config), "-dR", *arguments]
         self.started.append(subprocess.Popen(command))
         return self.started[-1]
 
@@ -63,25 +68,26 @@ class Place:
     def answers(self) -> bool:
         """Whether it answers now."""
         try:
-            return httpx.get(f"http://127.0.0.1:{self._port}/").status_code == 200
+            return httpx.get(f"http://127.0.0.1:{self.port}/").status_code == 200
         except httpx.HTTPError:
             return False
 
     def running(self) -> set[int]:
         """Process ids of every HAProxy with this configuration."""
-        return {pid for pid, name in self._here().items() if name == "haproxy"}
+        return {pid for pid, name in self.processes().items() if name == "haproxy"}
 
     def end(self) -> None:
         """End everything, those that wait first."""
-        here = self._here()
+        here = self.processes()
         for pid in sorted(here, key=lambda pid: here[pid] == "haproxy"):
             with contextlib.suppress(psutil.Error):
                 psutil.Process(pid).kill()
         for each in self.started:
             each.wait()
-        until(lambda: not self._here())
+        until(lambda: not self.processes())
 
-    def _here(self) -> dict[int, str]:
+    def processes(self) -> dict[int, str]:
+        """Name of each process of this folder, by its id."""
         found, folder = {}, str(self.config.parent)
         for each in psutil.process_iter():
             with contextlib.suppress(psutil.Error):
@@ -93,7 +99,7 @@ class Place:
 @pytest.fixture
 def place(tmp_path: Path) -> Iterator[Place]:
     """Where an HAProxy answers."""
-    made = Place(tmp_path / "h")
+    made = Place(tmp_path / "h", free_ports(1)[0])
     first = made.start()
     try:
         until(made.answers)
@@ -127,6 +133,22 @@ def test_another_one_stands_in_for_a_killed_one_until_there_is_a_new_one(place: 
     assert place.answers()
 
 
+def test_only_one_stands_in(place: Place) -> None:
+    """Serve's next one is killed too, before it knows a replica."""
+    kill(place.started[0])
+    until(place.answers)
+    [stand_in] = place.running()
+    second = place.start(replicas="")
+    until(lambda: place.running() == {stand_in, second.pid})
+    kill(second)
+    with pytest.raises(AssertionError):
+        until(lambda: place.running() != {stand_in}, timeout_s=0.5)
+
+    third = place.start()
+    until(lambda: place.running() == {third.pid})
+    assert place.answers()
+
+
 def test_nothing_stands_in_for_one_that_was_replaced(place: Place) -> None:
     """It has ended because another one took its place."""
     [first] = place.started
@@ -154,3 +176,32 @@ def test_nothing_stands_in_where_serve_has_ended(place: Place) -> None:
 
     assert done.returncode == 0
     assert place.running() == {first.pid}
+
+
+def test_it_ends_where_serve_has_ended_haproxy_for_good(tmp_path: Path) -> None:
+    """A node has no replicas any more: Serve kills HAProxy, and then its manager."""
+    place = Place(tmp_path / "h", free_ports(1)[0])
+    try:
+        place.start(by=MANAGER)
+        until(place.answers)
+        [first] = place.running()
+        os.kill(first, signal.SIGKILL)
+        until(lambda: place.running() - {first} and place.answers())
+        until(lambda: not place.running())
+        until(lambda: not place.processes())  # nor does anything wait
+    finally:
+        place.end()
+
+
+def test_a_port_is_never_shared(place: Place, tmp_path: Path) -> None:
+    """Another node of the same machine cannot take requests away, by a stand-in neither."""
+    kill(place.started[0])
+    until(place.answers)  # by what stands in
+    other = Place(tmp_path / "other", place.port)
+    try:
+        assert other.start(replicas="").wait(10) != 0
+        until(lambda: not other.processes())  # what would stand in cannot either
+
+        assert place.answers()
+    finally:
+        other.end()

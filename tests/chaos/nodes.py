@@ -36,8 +36,7 @@ def node(bench: Bench) -> None:
         cell = deployed(SPREAD)
         with Load(url(bench)) as load:
             time.sleep(1)
-            for each in second:
-                each.kill()
+            _kill(second)
             lost_s = wait_until(lambda: _nodes() == 1, BACK_S, "one node")
             nodes.enter_context(_second())
             back_s = wait_until(lambda: _running() == 2 and healthy(), BACK_S, "two replicas")
@@ -99,6 +98,12 @@ def _running() -> int:
     return len(replicas(NAME)["Answering"])
 
 
+def _kill(doomed: list[psutil.Process]) -> None:
+    for each in doomed:
+        with contextlib.suppress(psutil.Error):  # Serve ends HAProxies by itself
+            each.kill()
+
+
 @contextlib.contextmanager
 def _second() -> Iterator[list[psutil.Process]]:
     """Another node of the cluster, on this machine; its processes."""
@@ -126,7 +131,5 @@ def _second() -> Iterator[list[psutil.Process]]:
     try:
         yield started
     finally:
-        for each in started:
-            with contextlib.suppress(psutil.Error):
-                each.kill()
+        _kill(started)
         wait_until(lambda: _nodes() == nodes, BACK_S, "its end to be noticed")

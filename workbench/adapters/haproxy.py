@@ -36,19 +36,30 @@ if [ "$held" ] && grep -qs -F "$config.held" "/proc/$held/cmdline"; then
   fi
 fi
 echo $$ > "$config.newest"
-CONFIG=$config "$(dirname "$0")/{watch}" $$ $PPID > /dev/null 2>&1 &
+CONFIG=$config setsid "$(dirname "$0")/{watch}" $$ $PPID > /dev/null 2>&1 &
 exec "{binary}" "$@"
 """
 # Ray Serve notices after seconds that HAProxy was killed, and requests would be refused meanwhile.
+# It also ends HAProxy itself, by the same signal, where a node has no replicas any more: there no
+# other one comes, and what stands in ends too.
 WATCH = """#!/bin/sh
 # Waits for an HAProxy's end, and stands in for it when nothing took its place and Serve still runs.
+is_newest() {{ [ "$(cat "$CONFIG.newest")" = "$1" ]; }}
+lives() {{ grep -s ^State: "/proc/$1/status" | grep -qv Z; }}
 tail --pid=$1 -s 0.05 -f /dev/null || exit
-if [ "$(cat "$CONFIG.newest")" = $1 ] && grep -s ^State: /proc/$2/status | grep -qv Z; then
+if is_newest $1 && lives $2 && grep -q '^ *bind ' "$CONFIG"; then  # else one stands in already
   sed -E 's,(stats socket .*/){socket} ,\\1{held} ,' "$CONFIG" > "$CONFIG.held"
-  echo $$ > "$CONFIG.held.pid"
-  exec setsid "{binary}" -db -f "$CONFIG.held"
+  "{binary}" -db -dR -f "$CONFIG.held" &  # -dR as Serve has it: a port is one HAProxy's
+  echo $! > "$CONFIG.held.pid"
+  alone=0  # seconds since the end of Serve's manager
+  while lives $! && [ $alone -lt {patience} ]; do
+    sleep 1
+    lives $2 || alone=$((alone + 1))
+  done
+  if is_newest $1; then kill $!; fi
 fi
 """
+PATIENCE_S = 60  # Serve's next manager has started an HAProxy by then, or there is none
 SOCKET, HELD, WATCHER = "a", "s", "stand-in"  # sockets have short names
 
 SHARED_MEMORY = Path("/dev/shm")
@@ -132,21 +143,23 @@ def _servers(path: Path) -> set[str]:
     return {row["svname"] for row in rows if row["status"].startswith("UP")}
 
 
-def settings(folder: Path, ports: list[int]) -> dict[str, str]:
+def settings(folder: Path, ports: list[int], patience_s: int = PATIENCE_S) -> dict[str, str]:
     """Write the scripts into a private folder, and say where everything of HAProxy's is.
 
     Args:
         folder: of the cluster, readable by this user alone.
         ports: three, on loopback: of HAProxy's statistics, of its metrics, and of Serve's own
             proxy, which answers while no replica does.
+        patience_s: seconds from the end of Serve's manager to that of what stands in.
 
     Returns:
         Environment variables of Ray Serve.
     """
     folder.mkdir(mode=0o700, exist_ok=True)
     script = folder / "haproxy"
+    names = {"socket": SOCKET, "held": HELD, "watch": WATCHER, "patience": patience_s}
     for file, text in ((script, SCRIPT), (folder / WATCHER, WATCH)):
-        file.write_text(text.format(binary=binary(), socket=SOCKET, held=HELD, watch=WATCHER))
+        file.write_text(text.format(binary=binary(), **names))
         file.chmod(0o700)
     return {
         "RAY_SERVE_HAPROXY_BINARY_PATH": str(script),
