@@ -43,12 +43,19 @@ REPLICAS = """backend http-service
 class Place:
     """A folder with the script, and the port that its HAProxy answers."""
 
-    def __init__(self, folder: Path, port: int) -> None:
+    def __init__(self, folder: Path, port: int | None = None) -> None:
         names = haproxy.settings(folder, [1, 2, 3], PATIENCE_S)
         self._script = names["RAY_SERVE_HAPROXY_BINARY_PATH"]
         self._socket, self.config = folder / "a", folder / "haproxy.cfg"
-        self.port, [self._stats] = port, free_ports(1)
+        free, self._stats = free_ports(2)
+        self.port = port or free
         self.started: list[subprocess.Popen[bytes]] = []
+
+    def __enter__(self) -> Place:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.end()
 
     def start(
         self, *arguments: str, replicas: str = REPLICAS, by: tuple[str, ...] = ()
@@ -99,14 +106,11 @@ class Place:
 @pytest.fixture
 def place(tmp_path: Path) -> Iterator[Place]:
     """Where an HAProxy answers."""
-    made = Place(tmp_path / "h", free_ports(1)[0])
-    first = made.start()
-    try:
+    with Place(tmp_path / "h") as made:
+        first = made.start()
         until(made.answers)
         assert made.running() == {first.pid}
         yield made
-    finally:
-        made.end()
 
 
 def kill(process: subprocess.Popen[bytes]) -> None:
@@ -180,8 +184,7 @@ def test_nothing_stands_in_where_serve_has_ended(place: Place) -> None:
 
 def test_it_ends_where_serve_has_ended_haproxy_for_good(tmp_path: Path) -> None:
     """A node has no replicas any more: Serve kills HAProxy, and then its manager."""
-    place = Place(tmp_path / "h", free_ports(1)[0])
-    try:
+    with Place(tmp_path / "h") as place:
         place.start(by=MANAGER)
         until(place.answers)
         [first] = place.running()
@@ -189,19 +192,14 @@ def test_it_ends_where_serve_has_ended_haproxy_for_good(tmp_path: Path) -> None:
         until(lambda: place.running() - {first} and place.answers())
         until(lambda: not place.running())
         until(lambda: not place.processes())  # nor does anything wait
-    finally:
-        place.end()
 
 
 def test_a_port_is_never_shared(place: Place, tmp_path: Path) -> None:
     """Another node of the same machine cannot take requests away, by a stand-in neither."""
     kill(place.started[0])
     until(place.answers)  # by what stands in
-    other = Place(tmp_path / "other", place.port)
-    try:
+    with Place(tmp_path / "other", place.port) as other:
         assert other.start(replicas="").wait(10) != 0
         until(lambda: not other.processes())  # what would stand in cannot either
 
         assert place.answers()
-    finally:
-        other.end()
