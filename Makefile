@@ -6,7 +6,7 @@ SERVING := $(addprefix tests/test_,$(addsuffix .py,data_path targets deploy rede
 export TOKENIZERS_PARALLELISM = false
 export HF_HUB_OFFLINE ?= 1
 
-.PHONY: setup demo test test-python-path lint bench bench-peers bench-redeploy bench-metrics bench-panel bench-rag chaos soak lab models clean
+.PHONY: setup demo test test-python-path lint bench bench-peers bench-redeploy bench-metrics bench-panel bench-rag chaos soak conformance lab models clean
 
 setup: $(STAMP)
 
@@ -48,6 +48,9 @@ bench-peers: models
 
 bench-redeploy: models
 	$(BIN)/python -m tests.bench.redeploy $(BENCHES)
+
+conformance: models
+	$(BIN)/python -m tests.conformance $(PARTS)
 
 chaos: models
 	unshare --mount --map-root-user $(BIN)/python -m tests.chaos $(SCENARIOS)

@@ -25,6 +25,20 @@ os.environ["JUPYTER_PLATFORM_DIRS"] = "1"
 LEFT: list[str] = []
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """What `make conformance` asks for."""
+    parser.addoption("--conformance", action="store_true", help="the long form of conformance too")
+    parser.addoption("--tables", default="", help="file that conformance's tables are appended to")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave the long form of conformance out, unless it was asked for."""
+    if not config.option.conformance:
+        long = [each for each in items if each.get_closest_marker("conformance")]
+        items[:] = [each for each in items if each not in long]
+        config.hook.pytest_deselected(items=long)
+
+
 def pytest_collection_finish(session: pytest.Session) -> None:
     """Start the cluster when a collected test or notebook needs one."""
     needing = [each for each in session.items if _needs_cluster(each)]
