@@ -14,6 +14,7 @@ $(STAMP): pyproject.toml constraints.txt
 	@echo "Installing into $(VENV): torch, Ray, JupyterLab. This takes some minutes, once."
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt torch==2.13.0
+	$(BIN)/python -m pip uninstall --quiet --yes workbench # its earlier name
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[models,test,dev]'
 	touch $@
 

@@ -91,4 +91,4 @@ def name(request: pytest.FixtureRequest) -> Iterator[str]:
     chosen = request.node.name.replace("_", "-").replace("[", "-").replace("]", "")[-60:].strip("-")
     yield chosen
     if chosen in [each.name for each in workbench.apps()]:
-        workbench.connect(chosen).delete()
+        workbench.delete(chosen)

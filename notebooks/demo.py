@@ -64,7 +64,7 @@ def main() -> None:
     logging.disable_progress_bar()
     running = runs_already()
     if running and "rag" in [each.name for each in workbench.apps()]:
-        raise SystemExit("an application 'rag' runs already: workbench.connect('rag').delete()")
+        raise SystemExit("an application 'rag' runs already: workbench.delete('rag')")
     print("Starting the cluster" if not running else "Using the cluster that runs")
     began = time.perf_counter()
     print(f"  {workbench.start()}  {time.perf_counter() - began:.1f} s")
@@ -76,7 +76,7 @@ def main() -> None:
             workbench.stop()
         elif "rag" in [each.name for each in workbench.apps()]:
             print("\nDeleting the service")
-            workbench.connect("rag").delete()
+            workbench.delete("rag")
 
 
 def runs_already() -> bool:

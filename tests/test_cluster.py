@@ -303,4 +303,4 @@ def test_a_worker_waits_for_the_next_replica() -> None:
         assert app.handle().remote().result() in before
         until(lambda: waiting() - before)
     finally:
-        app.delete()
+        workbench.delete(app.name)

@@ -122,7 +122,7 @@ def wire() -> Iterator[Any]:
     """A service of two deployments, for all tests of this module."""
     app = workbench.deploy(Wire.bind(Turner.bind()), name="wire", route_prefix="/wire")
     yield app
-    app.delete()
+    workbench.delete(app.name)
 
 
 def test_large_bodies_pass(wire: Any) -> None:

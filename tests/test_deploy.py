@@ -113,6 +113,27 @@ def test_an_unpicklable_global_is_named(name: str) -> None:
     assert name not in [each.name for each in workbench.apps()]
 
 
+def test_deleting_takes_one_application_and_sends_nothing(name: str) -> None:
+    """`workbench.delete()` removes it; `app.delete()` is the HTTP verb alone, as `app.get` is."""
+    api = FastAPI()
+
+    @api.delete("/items/{item}")
+    def drop(item: int) -> int:
+        return item
+
+    app = workbench.deploy(api, name=name)
+
+    assert app.delete("/items/4").json() == 4
+    with pytest.raises(workbench.PlanError, match=rf"no path.*\n.*workbench.delete\('{name}'\)"):
+        app.delete()
+    with pytest.raises(workbench.PlanError, match=rf"did you mean '{name}'"):
+        workbench.delete(f"{name}x")
+    assert app.delete("/items/5").json() == 5
+    workbench.delete(name)
+    assert name not in [each.name for each in workbench.apps()]
+    assert app.history()[-1].outcome == "deleted"
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [

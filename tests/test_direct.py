@@ -85,7 +85,7 @@ def direct() -> Iterator[Any]:
     """The service, for all tests of this module."""
     app = workbench.deploy(Direct.bind(), name="direct")
     yield app
-    app.delete()
+    workbench.delete(app.name)
 
 
 @pytest.mark.parametrize("size", [0, 1, SMALL_BYTES, SMALL_BYTES + 1, 8 * SMALL_BYTES])

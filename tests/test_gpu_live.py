@@ -81,7 +81,7 @@ def test_a_replica_is_held_to_its_share_and_its_neighbour_is_unharmed(
     app.tune(gpu_memory_fraction=0.6)
     assert app.get("/take", params={"share": 0.4}).json() > 0
     assert app.get("/pid").json() == before
-    neighbour.delete()
+    workbench.delete(neighbour.name)
 
 
 def test_the_driver_s_figures_are_among_the_live_ones(name: str, book: Notebook) -> None:

@@ -114,7 +114,7 @@ def service() -> Iterator[Any]:
 
         app = deploy()
         yield SimpleNamespace(app=app, deploy=deploy)
-        app.delete()
+        workbench.delete(app.name)
 
 
 class Meter:
@@ -303,7 +303,7 @@ def test_figures_end_with_the_application(name: str) -> None:
     first = app.metrics()
     assert first.deployments["Short"].requests_per_s == 0
     assert len(first.deployments["Short"].replicas) == 1
-    app.delete()
+    workbench.delete(app.name)
 
     with pytest.raises(workbench.PlanError, match="no application"):
         app.metrics()

@@ -14,6 +14,8 @@ import yaml
 from nbval.plugin import get_sanitize_patterns
 from packaging.requirements import Requirement
 
+import workbench
+
 ROOT = Path(__file__).parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 ASKED = (
@@ -48,6 +50,13 @@ def test_the_conda_environment_is_in_step() -> None:
     assert named == set(ASKED)
     assert set(ASKED) <= set(_declared())
     assert f"python{PROJECT['requires-python']}" in listed
+
+
+def test_the_distribution_and_the_package_have_their_names_and_one_version() -> None:
+    """Another project has the name workbench on PyPI; what is imported keeps it."""
+    assert PROJECT["name"] == "serve-workbench"
+    assert PROJECT["scripts"] == {"workbench": "workbench.cli:main"}
+    assert PROJECT["version"] == workbench.__version__
 
 
 def test_the_constraints_pin_every_dependency_within_its_range() -> None:

@@ -8,7 +8,7 @@ import sys
 import workbench
 
 PROMISED = {
-    *("apps", "connect", "deploy", "model_path", "panel", "plan", "start", "stop"),
+    *("apps", "connect", "delete", "deploy", "model_path", "panel", "plan", "start", "stop"),
     "WorkbenchError",
 }
 

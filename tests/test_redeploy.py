@@ -87,7 +87,7 @@ def book(monkeypatch: pytest.MonkeyPatch) -> Notebook:
 def service() -> Iterator[str]:
     """The name of one service for many tests; each begins by deploying it as its cell stands."""
     yield "service"
-    workbench.connect("service").delete()
+    workbench.delete("service")
 
 
 def serving(app: Any) -> int:

@@ -73,7 +73,7 @@ def tuned(book: Notebook) -> Iterator[Any]:
     """One service for all tests here."""
     app = workbench.deploy(book.run(SERVICE)["Tuned"], name="tuned")
     yield app
-    app.delete()
+    workbench.delete(app.name)
 
 
 @pytest.fixture
@@ -229,6 +229,6 @@ def test_a_share_of_a_gpu_is_replaced_beside_when_it_fits(name: str, book: Noteb
     assert still == other
     values = {knob.name: knob.value for knob in app.tune()}
     assert (values["num_gpus"], values["gpu_memory_fraction"]) == (2.0, 0.3)
-    app.delete()
+    workbench.delete(app.name)
     with pytest.raises(workbench.WorkbenchError, match=name):
         app.tune(num_gpus=0.5)

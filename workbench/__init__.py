@@ -24,10 +24,10 @@ from workbench.errors import (
 
 if TYPE_CHECKING:
     from workbench.adapters.models import model_path
-    from workbench.api import apps, connect, deploy, plan, start, stop
+    from workbench.api import apps, connect, delete, deploy, plan, start, stop
     from workbench.panels import panel
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 __all__ = [
     "CapacityError",
@@ -40,6 +40,7 @@ __all__ = [
     "WorkbenchError",
     "apps",
     "connect",
+    "delete",
     "deploy",
     "model_path",
     "panel",
@@ -51,6 +52,7 @@ __all__ = [
 _HOMES = {
     "apps": "workbench.api",
     "connect": "workbench.api",
+    "delete": "workbench.api",
     "deploy": "workbench.api",
     "model_path": "workbench.adapters.models",
     "panel": "workbench.panels",

@@ -150,6 +150,16 @@ def connect(name: str) -> App:
     return _apps.connect(name, Progress)
 
 
+def delete(name: str) -> None:
+    """Remove an application from the cluster, as `serve.delete` does. Nothing else is touched.
+
+    Raises:
+        PlanError: no application of that name runs.
+        ClusterError: no cluster can be reached.
+    """
+    _apps.delete(name)
+
+
 def apps() -> Apps:
     """The status of every application on the cluster.
 

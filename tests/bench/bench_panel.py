@@ -147,7 +147,7 @@ def panels(double: bool) -> Iterator[tuple[Panel, Wire, str]]:
             panel = Panel(app, Figures(app.name, SECONDS).read, place_of(app))
             with load(deployed):
                 yield panel, wire, "Greeter"
-            deployed.delete()
+            workbench.delete(deployed.name)
         panel.close()
 
 

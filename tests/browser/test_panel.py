@@ -107,7 +107,7 @@ def service() -> Iterator[list[int]]:
     first: list[int] = []
     yield first
     if NAME in [each.name for each in workbench.apps()]:
-        workbench.connect(NAME).delete()
+        workbench.delete(NAME)
 
 
 @pytest.fixture

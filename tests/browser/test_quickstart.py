@@ -48,4 +48,4 @@ def test_deploy_query_and_error_in_jupyterlab(lab: str, page: Page) -> None:
     assert "IngressError in line 1 of this cell" in error
     assert "Cell In[1], line 9, in divide" in error
     assert "site-packages" not in error
-    workbench.connect("browser").delete()
+    workbench.delete("browser")

@@ -44,7 +44,7 @@ def node(bench: Bench) -> None:
             time.sleep(QUIET_S)
         facts = {"lost_s": round(lost_s, 1), "back_s": round(back_s, 1)}
         told(bench, "node lost and back", load, deploys, CLIENTS, **facts)
-        workbench.connect(NAME).delete()  # before the node goes
+        workbench.delete(NAME)  # before the node goes
 
 
 def head(bench: Bench) -> None:

@@ -9,7 +9,6 @@ from workbench.adapters import cells, ray_handles, ray_serve, ray_store, state
 from workbench.adapters import cluster as ray_cluster
 from workbench.adapters.history import History
 from workbench.adapters.http import Ingress
-from workbench.adapters.ray_store import CodeStore
 from workbench.core.capacity import Room, waiting_for
 from workbench.core.graph import Need
 from workbench.core.knobs import Knobs, Tuned
@@ -31,7 +30,7 @@ def _key_header() -> dict[str, str]:
 
 
 class App:
-    """A deployed application: query it, look at it, delete it.
+    """A deployed application: query it, look at it, change it.
 
     Made by `workbench.deploy()` and `workbench.connect()`.
 
@@ -99,24 +98,17 @@ class App:
         return self._ingress.patch(path, **options)
 
     def delete(self, path: str | None = None, **options: Any) -> Any:
-        """Delete this application, or send DELETE to a path of it.
+        """Send DELETE; see `request`. `workbench.delete(name)` removes the application.
 
-        Args:
-            path: without one the application is deleted and nothing else is touched; with one the
-                HTTP request is sent, as by `request`.
-            **options: as in `httpx.Client.request`.
-
-        Returns:
-            None, or the `httpx.Response`.
+        Raises:
+            PlanError: no path was given.
         """
-        if path is not None or options:
-            return self._ingress.delete(path or "/", **options)
-        check_there()
-        rollout.remove(self.name)
-        CodeStore().forget(self.name)
-        self._history.deleted(self.name)
-        self._ingress.close()
-        return None
+        if path is None:
+            raise PlanError(
+                "app.delete() sends HTTP DELETE and was given no path; nothing was sent",
+                f"app.delete('/path'); workbench.delete({self.name!r}) removes the application",
+            )
+        return self._ingress.delete(path, **options)
 
     def request(self, method: str, path: str = "/", **options: Any) -> Any:
         """Send one request to the ingress.

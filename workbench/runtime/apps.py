@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from workbench.adapters import history, ray_serve
+from workbench.adapters.ray_store import CodeStore
 from workbench.core.nearest import suggestion
 from workbench.core.status import AppStatus
 from workbench.errors import PlanError
 
-from . import cluster
+from . import cluster, rollout
 from .app import App, status_of
 from .rollout import Progress, Silent
 
@@ -37,6 +38,22 @@ def connect(name: str, show: Callable[[], Progress] = Silent) -> App:
     if name not in found:
         raise PlanError(f"no application {name!r} runs on the cluster", suggestion(name, found))
     return App(name, found[name]["route_prefix"] or "/", here, history.here(), show)
+
+
+def delete(name: str) -> None:
+    """Remove an application; nothing else is touched.
+
+    Raises:
+        PlanError: no application of that name runs.
+        ClusterError: no cluster can be reached.
+    """
+    cluster.attached()
+    found = ray_serve.details()
+    if name not in found:
+        raise PlanError(f"no application {name!r} runs on the cluster", suggestion(name, found))
+    rollout.remove(name)
+    CodeStore().forget(name)
+    history.here().deleted(name)
 
 
 def apps() -> Apps:

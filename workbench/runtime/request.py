@@ -166,7 +166,7 @@ class Request:
             if other != self.name and found["route_prefix"] == self.route_prefix:
                 raise PlanError(
                     f"the route prefix {self.route_prefix!r} is in use by application {other!r}",
-                    f"choose another route_prefix=..., or workbench.connect({other!r}).delete()",
+                    f"choose another route_prefix=..., or workbench.delete({other!r})",
                 )
 
     def check_capacity(self, surge: bool) -> None:
