@@ -1,0 +1,77 @@
+"""Each flow takes the lowest sound rung, and answers what a fresh deploy of its cells does."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from workbench.core.plan import KEEP, REPLACE, TUNE
+
+from .book import Flow, opened
+from .replica import Replica, Server
+from .rungs import graph, highest, plan_of
+from .table import FLOWS
+
+Record = Callable[[str, object], None]
+# Flows that do not hold yet, one a line; whoever mends one takes its line out.
+PENDING = set((Path(__file__).parent / "pending.txt").read_text().splitlines())
+
+
+def params(flows: list[Flow]) -> list[Any]:
+    """Flows as parameters of a test."""
+    return [
+        pytest.param(f, id=f.name, marks=[pytest.mark.xfail] if f.name in PENDING else [])
+        for f in flows
+    ]
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[str]:
+    """Forks replicas."""
+    with Server() as address:
+        yield address
+
+
+@pytest.mark.parametrize("flow", params(FLOWS))
+def test_a_flow_takes_the_lowest_sound_rung(
+    flow: Flow, tmp_path: Path, record_property: Record
+) -> None:
+    """Neither a rung too high, which costs the user's loaded weights, nor one too low."""
+    with opened(flow, tmp_path) as book:
+        before = graph(book.target())
+        for each in flow.edits:
+            book.edit(each)
+        plan = plan_of(before, graph(book.target()))
+
+    kinds = [action.kind for action in plan.actions]
+    record_property("rungs", flow.rung)
+    assert highest(kinds) == flow.rung, plan
+
+
+@pytest.mark.parametrize("flow", params([f for f in FLOWS if not f.cluster]))
+def test_a_flow_answers_as_a_fresh_deploy(flow: Flow, tmp_path: Path, server: str) -> None:
+    """Live code that was edited in place and code in a new process do the same."""
+    with opened(flow, tmp_path) as book, Replica(server) as replica, Replica(server) as other:
+        before = graph(book.target())
+        replica.make(before.ingress)
+        for ask in flow.asks:
+            replica.ask(ask)
+        for each in flow.edits:
+            book.edit(each)
+        after = graph(book.target())
+        rung = highest([action.kind for action in plan_of(before, after).actions])
+        live = other if rung == REPLACE else replica
+        if rung == REPLACE:
+            other.make(after.ingress)
+        elif rung not in (KEEP, TUNE):
+            replica.follow(after.ingress)
+        hot = [live.ask(ask) for ask in flow.asks][-1]
+    with opened(flow, tmp_path, edited=True) as book, Replica(server) as replica:
+        replica.make(graph(book.target()).ingress)
+        cold = [replica.ask(ask) for ask in flow.asks][-1]
+
+    assert cold == (flow.answer if flow.fresh is None else flow.fresh)
+    assert hot == flow.answer
