@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import subprocess
 import sys
 from pathlib import Path
@@ -15,7 +14,6 @@ from hypothesis import strategies as st
 from workbench.core.digests import Units
 from workbench.core.fingerprint import Fingerprint, Parts, fingerprint
 from workbench.core.plan import compare, make_plan
-from workbench.core.references import hands_out
 from workbench.errors import PlanError
 
 CELL = '''
@@ -254,36 +252,70 @@ def test_values_that_hold_themselves_have_a_digest() -> None:
     assert Units().of(one).digest == Units().of(other).digest
 
 
-def test_self_that_is_handed_out_reaches_every_method() -> None:
+KEEPING = (
+    *("KEPT.append(self)", "self.me = self", "KEPT[self] = 1", "atexit.register(self.ask, self)"),
+    *("setattr(self, NAME, 1)", "getattr(self, NAME)()", "print(file=self)", "keep(self)"),
+    *("x = self; x.ask", "type(self)(1)", "(lambda: self)()", "copy.copy(self)"),
+)
+HARMLESS = (
+    *("id(self)", "print(self)", "logging.info('%s', self)", "LOG.warning('%s', self)"),
+    *(
+        "super().__init__()",
+        "object.__init__(self)",
+        "Base.__init__(self)",
+        "isinstance(self, Base)",
+    ),
+    *("print(f'{self} {self!r}')", "self.title = '%s' % self", "self.kind = type(self).__name__"),
+    *("setattr(self, 'n', 1)", "self.same = self is None", "look(self)", "look(it=self)"),
+    *("super(Service, self).__init__()", "self._warm() if self.size else print(self)"),
+)
+HANDING = CELL.replace("self._warm()", "DOES").replace(
+    "class Question",
+    """import atexit, copy, logging
+NAME, KEPT, LOG = "ask", [], logging.getLogger("service")
+
+def keep(it):
+    KEPT.append(it)
+
+def look(it):
+    return it.size, str(it)
+
+class Question""",
+    1,
+)
+
+
+@pytest.mark.parametrize("does", KEEPING)
+def test_self_that_is_handed_out_reaches_every_method(does: str) -> None:
     """Nobody can tell what other code does with it, so every edit needs a new object."""
-    cell = CELL.replace("self._warm()", "print(self)")
+    cell = HANDING.replace("DOES", does)
     action = compare("Service", taken(cell), taken(cell.replace('"who": who', '"whom": who')))
 
     assert action.kind == "replace"
 
 
-def test_what_hands_out_self_is_told_from_what_uses_it() -> None:
-    """Attributes read, set and called are uses."""
+@pytest.mark.parametrize("does", HARMLESS)
+def test_self_that_is_only_looked_at_does_not(does: str) -> None:
+    """What keeps nothing of an object, and calls nothing but what is known, changes no state."""
+    cell = HANDING.replace("DOES", does)
+    action = compare("Service", taken(cell), taken(cell.replace('"who": who', '"whom": who')))
 
-    class Cases:
-        def uses(self) -> None:
-            self.a = self.b() + self.c.d  # type: ignore[attr-defined]
-            super().__init__()
+    assert action.kind == "swap", action.reason
 
-        def passes(self) -> None:
-            print(self)
 
-        def captures(self) -> Any:
-            return lambda: self
+def test_what_looks_at_self_counts_with_what_it_uses() -> None:
+    """The text of an object, and what a helper uses of it, is part of what the constructor did."""
+    shown = HANDING.replace("DOES", "self.title = str(self)").replace(
+        "    @property", "    def __str__(self):\n        return self.greet()\n\n    @property"
+    )
+    helped = HANDING.replace("DOES", "self.title = look(self)")
+    edits = [(shown, "return self.greeting"), (helped, "return it.size, str(it)")]
 
-        def captures_to_use(self) -> Any:
-            return lambda: self.a  # type: ignore[attr-defined]
-
-    told = {
-        n: hands_out(f.__code__, "self") for n, f in vars(Cases).items() if inspect.isfunction(f)
-    }
-
-    assert told == {"uses": False, "passes": True, "captures": True, "captures_to_use": False}
+    kinds = [
+        compare("S", taken(cell), taken(cell.replace(old, f"{old} + (1,)"))).kind
+        for cell, old in edits
+    ]
+    assert kinds == ["replace", "replace"]
 
 
 UNSOUND = {

@@ -14,7 +14,13 @@ OWNERS = {
     "ray": {
         *("adapters/cluster.py", "adapters/ray_graph.py", "adapters/ray_handles.py"),
         *("adapters/ray_connect.py", "adapters/ray_head.py"),
-        *("adapters/ray_pickles.py", "adapters/ray_serve.py", "adapters/ray_store.py", "replica"),
+        *(
+            "adapters/ray_pickles.py",
+            "adapters/ray_remote.py",
+            "adapters/ray_serve.py",
+            "adapters/ray_store.py",
+            "replica",
+        ),
         "adapters/ray_workers.py",
     },
     "sqlite3": {"adapters/history.py"},

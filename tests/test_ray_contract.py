@@ -9,6 +9,7 @@ import email.message
 import email.mime.base
 import enum
 import inspect
+import io
 import subprocess
 import sys
 from collections.abc import AsyncIterator
@@ -30,7 +31,14 @@ from ray.serve._private import replica as serves
 from ray.serve.handle import DeploymentHandle
 
 import workbench.replica
-from workbench.adapters import ray_graph, ray_head, ray_pickles, ray_serve, ray_workers
+from workbench.adapters import (
+    ray_graph,
+    ray_head,
+    ray_pickles,
+    ray_remote,
+    ray_serve,
+    ray_workers,
+)
 from workbench.core.fingerprint import MULTIPLEXED
 from workbench.core.graph import Graph
 from workbench.replica import access, batches, live
@@ -377,3 +385,37 @@ def test_the_head_has_a_resource_of_its_own() -> None:
 def test_public_names_are_there(name: str) -> None:
     """Developer names that Ray may move."""
     assert hasattr(serve, name)
+
+
+def test_what_ray_remote_made_shows_its_content() -> None:
+    """Each run of a cell gives it a new id, which says nothing about the code."""
+
+    @ray.remote(num_cpus=0.5)
+    def task() -> int:
+        return 1
+
+    @ray.remote
+    class Actor:
+        pass
+
+    assert ray_remote.content_of(task)[1]() == 1
+    assert ray_remote.content_of(task)[2]["num_cpus"] == 0.5
+    assert ray_remote.content_of(Actor)[1].__name__ == "Actor"
+    assert ray_remote.content_of(3) == 3
+
+
+def test_functions_and_classes_are_made_in_two_steps() -> None:
+    """What refers to itself by a global can be pickled only so; see `replica/pickles.py`."""
+    for name, parameters in (
+        ("_make_function", ["code", "globals", "name", "argdefs", "closure"]),
+        ("_function_setstate", ["obj", "state"]),
+        ("_function_getstate", ["func"]),
+        ("_lookup_class_or_track", ["class_tracker_id", "class_def"]),
+        ("_class_setstate", ["obj", "state"]),
+    ):
+        found = getattr(cloudpickle, name)
+        assert list(inspect.signature(found).parameters) == parameters
+
+    pieces = cloudpickle.Pickler(io.BytesIO())._function_getnewargs(lambda: 1)
+    assert cloudpickle._make_function(*pieces)() == 1
+    assert not cloudpickle._should_pickle_by_reference(lambda: 1)

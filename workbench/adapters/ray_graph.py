@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 import sys
 from collections.abc import Callable, Mapping
+from types import FunctionType
 from typing import Any
 
 from ray import serve
@@ -15,13 +16,14 @@ from workbench.core.fingerprint import Fingerprint, Parts, fingerprint
 from workbench.core.graph import Graph, Node, kebab, need_of
 from workbench.core.references import outer_names
 from workbench.core.sizes import heaviest
-from workbench.core.units import closure_digest
+from workbench.core.units import closure_digest, reached
 from workbench.errors import PlanError, WorkbenchError
 from workbench.replica import apps
 from workbench.replica import package as packages
 
 from . import cells, modules
-from .ray_pickles import modules_indexed
+from .ray_pickles import REDUCERS, modules_indexed
+from .ray_remote import content_of
 from .ray_serve import (
     autoscaling,
     batching_of,
@@ -246,7 +248,7 @@ class _Code:
         self._target, self._app, self._args, self._kwargs = target, app, args, kwargs
         self._children = children
         self._home = _home(target)
-        self._units = Units(self._special, modules.digest, self._globals_of)
+        self._units = Units(self._special, modules.digest, self._globals_of, content_of, REDUCERS)
 
     def pickled(self, name: str) -> bytes:
         """Everything by value; deployments that are called stand in it by number.
@@ -257,7 +259,7 @@ class _Code:
         numbers = {key: number for number, key in enumerate(self._children)}
         parts = (self._target, self._app, self._args, self._kwargs)
         number = (lambda obj: numbers.get(id(obj))) if numbers else None
-        return _dumped(parts, number, name, self._globals_of, self._class_id)
+        return _dumped(parts, number, name, self._globals_of, self._class_id, self._cache_id)
 
     def fingerprint(self, kind: str, deployment: Any) -> Fingerprint:
         """What it is made of, with its options."""
@@ -280,6 +282,19 @@ class _Code:
         own = isinstance(self._target, type) and cls in self._target.__mro__
         return closure_digest([self._units.of(cls)]) + (secrets.token_hex(4) if own else "")
 
+    def _cache_id(self, cached: Any) -> str:
+        """The same for equal functions with a cache: a replica goes on using the one that it has.
+
+        But not where its code may have given that one other globals meanwhile.
+        """
+        function = cached.__wrapped__
+        if "__class__" in function.__code__.co_freevars:
+            return ""  # it belongs to the class that it stands in
+        unit = self._units.of(cached)
+        if self._units.stored & {each.label.strip("`") for each in reached([unit])}:
+            return ""
+        return f"cache {closure_digest([unit])}"
+
     def _globals_of(self, function: Any) -> dict[str, Any]:
         """Globals of the place where the class stands, also for the copies that Ray made.
 
@@ -294,8 +309,17 @@ class _Code:
 
 
 def _home(target: Any) -> dict[str, Any] | None:
-    """The namespace in which a class was defined; Ray leaves its methods copies of parts of it."""
-    module = sys.modules.get(target.__module__) if isinstance(target, type) else None
+    """The namespace in which a class was defined: where its own methods look their globals up.
+
+    That need not be the module that it names: a front end may run cells in a dictionary.
+    """
+    if not isinstance(target, type):
+        return None
+    for cls in target.__mro__:
+        for member in vars(cls).values():
+            if isinstance(member, FunctionType) and member.__module__ == target.__module__:
+                return member.__globals__
+    module = sys.modules.get(target.__module__)
     return None if module is None else vars(module)
 
 

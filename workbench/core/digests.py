@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
+import copyreg
 import functools
 import hashlib
 import threading
 import types
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
+from .bytecode import shape_of
+from .lifespans import is_none, lifespans_of
 from .objects import (
     annotations_of,
     cell_contents,
     closure_of,
     is_importable,
+    is_installed,
     is_small,
     keeps,
     members_of,
     slots_of,
 )
-from .references import outer_names
+from .references import only_attribute, outer_names, stored_names
 from .units import Unit
 
 # Attributes that a library derives from others, fills lazily, or gives an address to.
@@ -35,7 +39,6 @@ DERIVED = {
     "pydantic": {"cls_ref", "_complete", "_original_annotation", "evaluated"},
 }
 KINDS = 0x3FF  # arguments, nesting, generators and coroutines; see inspect.CO_*
-INSTALLED = "site-packages"
 LOCKS = (type(threading.Lock()), type(threading.RLock()))
 BUILTINS = (types.BuiltinFunctionType, types.MethodDescriptorType, types.WrapperDescriptorType)
 DESCRIPTORS = (types.GetSetDescriptorType, types.MemberDescriptorType, types.MethodWrapperType)
@@ -50,11 +53,15 @@ class Units:
         own_module: hash of the source of a module that is the user's own, or "" for an installed
             one.
         globals_of: the globals that a function will find where it runs.
+        instead: what to write for an object that is made anew around the same content, such as a
+            function around which a library puts an object with an id of its own.
+        reducers: how objects of some types are taken apart, as in `copyreg.dispatch_table`.
 
     Attributes:
         variables: the global variables that hold neither functions, classes nor modules, by
             `<module>:<name>`.
         kept: why functions cannot be exchanged: what they keep for themselves.
+        stored: names of the global variables that code assigns to while it runs.
         opaque: objects that cannot be looked into.
     """
 
@@ -63,12 +70,16 @@ class Units:
         special: Callable[[Any], str] = lambda _: "",
         own_module: Callable[[str], str] = lambda _: "",
         globals_of: Callable[[Any], dict[str, Any]] = lambda function: function.__globals__,
+        instead: Callable[[Any], Any] = lambda thing: thing,
+        reducers: Mapping[type, Callable[[Any], Any]] = copyreg.dispatch_table,
     ) -> None:
         self.special, self.own_module, self.globals_of = special, own_module, globals_of
+        self.instead, self.reducers = instead, reducers
         self._units: dict[int, Unit] = {}
         self._alive: list[Any] = []  # an id may not be used again while its unit is remembered
         self.variables: dict[str, Unit] = {}
         self.kept: list[str] = []
+        self.stored: set[str] = set()
         self.opaque: list[str] = []
 
     def of(self, thing: Any, label: str = "") -> Unit:
@@ -115,7 +126,7 @@ class _Writer:
         """Write the object that the unit is of."""
         if isinstance(thing, type):
             self._class(thing)
-        elif isinstance(thing, types.FunctionType):
+        elif isinstance(thing, types.FunctionType) and lifespans_of(thing) is None:
             self._function(thing)
         else:
             self.write(thing)
@@ -141,6 +152,8 @@ class _Writer:
             self._code(thing)
         elif token := self._units.special(thing):
             self.token("special", token)
+        elif (lifespans := lifespans_of(thing)) is not None:
+            self._lifespans(lifespans)
         elif isinstance(thing, types.FunctionType | type):
             self._edge(thing)
         elif id(thing) in self._numbers:
@@ -154,8 +167,21 @@ class _Writer:
         self.token("edge")
         self._unit.edges.append(self._units.of(thing))
 
+    def _lifespans(self, found: list[Any]) -> None:
+        if len(found) == 1:
+            self.write(found[0])
+        else:
+            self.token("lifespans", len(found)) if found else self.token("no lifespan")
+            for each in found:
+                self.write(each)
+
     def _value(self, thing: Any) -> None:
-        if isinstance(thing, list) and type(thing) is list:
+        other = self._units.instead(thing)
+        if other is not thing:
+            self._alive.append(other)
+            self.token("instead")
+            self.write(other)
+        elif isinstance(thing, list) and type(thing) is list:
             self.token("list", len(thing))
             for each in thing:
                 self.write(each)
@@ -204,8 +230,8 @@ class _Writer:
             self._mapping("mappingproxy", thing)
         elif isinstance(thing, weakref.ReferenceType):
             self.token("weakref")
-        elif type(thing).__name__ == "_DefaultLifespan":
-            self.token("no lifespan")  # Starlette's own, which refers to the whole application
+        elif is_none(thing):
+            self.token("no lifespan")
         else:
             self._object(thing)
 
@@ -261,8 +287,9 @@ class _Writer:
         self._hash.update(plain.view(-1).view(torch.uint8).numpy().data)
 
     def _reduced(self, thing: Any) -> None:
+        reducer = self._units.reducers.get(type(thing))
         try:
-            parts = thing.__reduce_ex__(4)
+            parts = thing.__reduce_ex__(4) if reducer is None else reducer(thing)
         except Exception as error:  # runs the user's code: anything may come
             self._opaque(thing, error)
             return
@@ -288,7 +315,7 @@ class _Writer:
 
     def _code(self, code: types.CodeType) -> None:
         flags = code.co_flags & KINDS  # the others tell how it was compiled, not what it does
-        self.token("code", code.co_code, code.co_exceptiontable, flags, code.co_name)
+        self.token("code", shape_of(code), flags, code.co_name)
         self.token(code.co_argcount, code.co_posonlyargcount, code.co_kwonlyargcount)
         for each in (code.co_names, code.co_varnames, code.co_freevars, code.co_cellvars):
             self.write(each)
@@ -298,7 +325,7 @@ class _Writer:
         if is_importable(function):
             self._imported(function)
             return
-        installed = INSTALLED in function.__code__.co_filename
+        installed = is_installed(function.__code__)
         self.token("function", function.__name__)
         if installed:  # a closure of a library: its code stays, what it holds counts
             self.token(function.__module__, function.__qualname__, function.__code__.co_firstlineno)
@@ -317,9 +344,13 @@ class _Writer:
         if installed:
             return
         outer = self._units.globals_of(function)
+        self._units.stored |= stored_names(function.__code__)
         for name in outer_names(function):
             self.token(name)
-            if name in outer:
+            state = _state_of_app(outer.get(name))
+            if state is not None and only_attribute(function.__code__, name, "state"):
+                self._named(f"{name}.state", state)
+            elif name in outer:
                 unit = self._named(name, outer[name])
                 if unit is not None:
                     self._units.variables[f"{outer.get('__name__')}:{name}"] = unit
@@ -349,6 +380,12 @@ class _Writer:
         for name, value in members_of(cls).items():
             self.token(name)
             self.write(value)
+
+
+def _state_of_app(value: Any) -> Any:
+    """`app.state`, for code that uses nothing else of an application that is in a global."""
+    names = {f"{base.__module__}.{base.__qualname__}" for base in type(value).__mro__}
+    return value.state if "starlette.applications.Starlette" in names else None
 
 
 def _imported(name: str, digest: str) -> Unit:

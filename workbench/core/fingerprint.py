@@ -16,7 +16,8 @@ from typing import Any
 
 from .digests import Units
 from .objects import members_of
-from .references import hands_out, mentioned
+from .reach import members_used
+from .references import mentioned
 from .units import Unit, closure_digest, reached, short_hash
 
 # What runs while an object is made, besides what these mention.
@@ -123,7 +124,7 @@ def fingerprint(
         light=of_options(light, units),
         calls=_calls(parts),
         variables={name: closure_digest([unit], cls) for name, unit in units.variables.items()},
-        queues=_queues(parts, code),
+        queues=_queues(parts, code, units),
         fixed=_fixed(parts, units),
     )
 
@@ -140,7 +141,8 @@ def _of_class(parts: Parts, units: Units) -> Found:
     cls = parts.target
     unit = units.of(cls)
     members = {name: _defined(name, cls, units) for name in _names(cls)}
-    state = {f"`{n}`": members[n] for n in _while_made(cls, parts.reconfigured) if n in members}
+    made = _while_made(cls, parts.reconfigured, units)
+    state = {f"`{n}`": members[n] for n in made if n in members}
     for base in cls.__mro__[1:]:
         state[f"base `{base.__name__}`"] = _shape(base, units)
     state["metaclass"] = units.of(type(cls))
@@ -173,12 +175,12 @@ def _names(cls: type) -> list[str]:
     return list(dict.fromkeys(n for base in cls.__mro__[:-1] for n in members_of(base)))
 
 
-def _while_made(cls: type, reconfigured: bool) -> list[str]:
+def _while_made(cls: type, reconfigured: bool, units: Units) -> list[str]:
     """Names of the members that run, or are looked at, while an object is made."""
     names = _names(cls)
     first = [n for n in names if n in MAKING or (n == "reconfigure" and reconfigured)]
     more = [n for n in names if _called_by_base(n, cls) or _leaves_itself(n, cls)]
-    return _mentioned_from(cls, [*first, *more])
+    return _mentioned_from(cls, [*first, *more], units)
 
 
 def _leaves_itself(name: str, cls: type) -> bool:
@@ -187,25 +189,29 @@ def _leaves_itself(name: str, cls: type) -> bool:
     return isinstance(member, functools.cached_property) or hasattr(member, MULTIPLEXED)
 
 
-def _mentioned_from(cls: type, first: list[str]) -> list[str]:
+def _mentioned_from(cls: type, first: list[str], units: Units) -> list[str]:
     """Members that some members of a class may come to use, these included."""
     names, found = _names(cls), list(dict.fromkeys(first))
     for name in found:  # grows while it is walked
-        for code, own in _method_codes(name, cls):
-            every = own is not None and hands_out(code, own)
+        for function in _methods(name, cls):
+            code = function.__code__
             said = mentioned(code)
-            found += [n for n in names if n not in found and (every or n in said)]
+            if code.co_argcount:
+                own = code.co_varnames[0]
+                used = members_used(function, own, cls, units.globals_of)
+                said = said | used if used is not None else set(names)
+            found += [n for n in names if n not in found and n in said]
     return found
 
 
-def _queues(parts: Parts, code: Mapping[str, str]) -> dict[str, str]:
+def _queues(parts: Parts, code: Mapping[str, str], units: Units) -> dict[str, str]:
     """For each batched method, what it and all that it may use are made of."""
     if not inspect.isclass(parts.target):
         return {}
     cls = parts.target
     batched = [n for n in _names(cls) if hasattr(inspect.getattr_static(cls, n), BATCHED)]
     return {
-        name: " ".join(code.get(each, "") for each in _mentioned_from(cls, [name]))
+        name: " ".join(code.get(each, "") for each in _mentioned_from(cls, [name], units))
         for name in batched
     }
 
@@ -223,11 +229,9 @@ def _is_installed(cls: type) -> bool:
     return cls.__module__ != "__main__" and "<locals>" not in cls.__qualname__
 
 
-def _method_codes(name: str, cls: type) -> Iterator[tuple[types.CodeType, str | None]]:
+def _methods(name: str, cls: type) -> Iterator[types.FunctionType]:
     for base in cls.__mro__:
-        for function in functions_in(vars(base).get(name)):
-            code = function.__code__
-            yield code, code.co_varnames[0] if code.co_argcount else None
+        yield from functions_in(vars(base).get(name))
 
 
 def functions_in(member: Any) -> Iterator[types.FunctionType]:

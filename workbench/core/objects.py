@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import inspect
+import os
 import sys
+import sysconfig
 import types
 from collections.abc import Iterator
 from typing import Any
+
+STANDARD_LIBRARY = sysconfig.get_path("stdlib") + os.sep
 
 CONTAINERS = (list, dict, set, bytearray)
 CLASS_DERIVED = {
@@ -71,6 +75,12 @@ def is_importable(thing: Any) -> bool:
     for part in thing.__qualname__.split("."):
         found = inspect.getattr_static(found, part, None)
     return found is thing
+
+
+def is_installed(code: types.CodeType) -> bool:
+    """Whether code stands in Python's own library or in an installed package."""
+    name = code.co_filename
+    return "site-packages" in name or name.startswith((STANDARD_LIBRARY, "<frozen "))
 
 
 def slots_of(thing: Any) -> dict[str, Any]:

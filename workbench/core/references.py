@@ -1,4 +1,4 @@
-"""What a function's code refers to: names from outside, and what it does with `self`."""
+"""What a function's code refers to: names from outside."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ from types import CodeType
 from typing import Any
 
 GLOBAL = {"LOAD_GLOBAL", "STORE_GLOBAL", "DELETE_GLOBAL", "LOAD_NAME"}
-ATTRIBUTE = {"LOAD_ATTR", "LOAD_METHOD", "STORE_ATTR", "DELETE_ATTR", "LOAD_SUPER_ATTR"}
+LOADS = {"LOAD_GLOBAL", "LOAD_NAME"}
+STORES = {"STORE_GLOBAL", "DELETE_GLOBAL"}
+ATTRIBUTE = {"LOAD_ATTR", "LOAD_METHOD"}
 
 
 def outer_names(function: Any) -> tuple[str, ...]:
@@ -32,22 +34,22 @@ def mentioned(code: CodeType) -> set[str]:
 
 
 @functools.lru_cache(maxsize=4096)
-def hands_out(code: CodeType, name: str) -> bool:
-    """Whether code uses a variable for anything but its attributes.
+def stored_names(code: CodeType) -> frozenset[str]:
+    """Names of the globals that code assigns to or deletes."""
+    return frozenset(i.argval for i in _instructions(code) if i.opname in STORES)
 
-    Args:
-        code: of a method.
-        name: of the variable, such as "self".
 
-    Returns:
-        True when it is passed on, stored, returned or captured in another way.
-    """
+@functools.lru_cache(maxsize=4096)
+def only_attribute(code: CodeType, name: str, attribute: str) -> bool:
+    """Whether code uses a global for nothing but one of its attributes."""
     for each in codes(code):
-        instructions = list(dis.get_instructions(each))
-        for here, after in zip(instructions, [*instructions[1:], None], strict=True):
-            if _loads(here, name) and (after is None or after.opname not in ATTRIBUTE):
-                return True
-    return False
+        steps = [i for i in dis.get_instructions(each) if i.opname != "PUSH_NULL"]
+        for here, after in zip(steps, [*steps[1:], None], strict=True):
+            if here.opname in GLOBAL and here.argval == name:
+                loads = here.opname in LOADS and after is not None and after.opname in ATTRIBUTE
+                if not loads or after.argval != attribute:  # type: ignore[union-attr]
+                    return False
+    return True
 
 
 def codes(code: CodeType) -> Iterator[CodeType]:
@@ -60,9 +62,12 @@ def codes(code: CodeType) -> Iterator[CodeType]:
 
 @functools.lru_cache(maxsize=4096)
 def _global_names(code: CodeType) -> frozenset[str]:
-    return frozenset(
-        i.argval for each in codes(code) for i in dis.get_instructions(each) if i.opname in GLOBAL
-    )
+    return frozenset(i.argval for i in _instructions(code) if i.opname in GLOBAL)
+
+
+def _instructions(code: CodeType) -> Iterator[dis.Instruction]:
+    for each in codes(code):
+        yield from dis.get_instructions(each)
 
 
 def _names_in(annotation: str) -> set[str]:
@@ -71,10 +76,3 @@ def _names_in(annotation: str) -> set[str]:
     except SyntaxError:
         return set()
     return {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
-
-
-def _loads(instruction: dis.Instruction, name: str) -> bool:
-    if not instruction.opname.startswith(("LOAD_FAST", "LOAD_DEREF", "STORE_FAST_LOAD_FAST")):
-        return False
-    value = instruction.argval
-    return name in value if isinstance(value, tuple) else bool(value == name)

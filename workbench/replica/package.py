@@ -12,7 +12,6 @@ import io
 import linecache
 import os
 import sys
-import threading
 from collections.abc import Callable, MutableMapping, Sequence
 from dataclasses import dataclass, field
 from types import FunctionType
@@ -20,6 +19,9 @@ from typing import Any
 
 from ray import cloudpickle
 from ray.util.check_serialize import inspect_serializability
+
+from . import pickles
+from .pickles import MAKERS
 
 PLAIN = "plain"  # Serve's own semantics: methods by handle, __call__(request) over HTTP
 ASGI_CLASS = "asgi_class"  # a class wrapped by @serve.ingress
@@ -72,6 +74,7 @@ def dump(
     child_number: Callable[[Any], int | None] | None,
     globals_of: Callable[[Any], dict[str, Any]] = lambda function: function.__globals__,
     class_id: Callable[[type], str] = lambda cls: "",
+    cache_id: Callable[[Any], str] = lambda cached: "",
 ) -> bytes:
     """Pickle by value what a deployment is made of.
 
@@ -82,23 +85,29 @@ def dump(
         globals_of: the globals that a function shall find where it runs.
         class_id: name for a class that is pickled by value, the same for equal classes, so that a
             replica which has an equal one goes on using that; "" leaves it to cloudpickle.
+        cache_id: the same for a function with a cache.
 
     Returns:
         The pickle; deployments stand in it as persistent ids.
     """
-    lock = type(threading.Lock())
 
     class Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # ray ships no types for it
         def reducer_override(self, obj: Any) -> Any:
-            if type(obj) is lock:
-                return threading.Lock, ()  # a lock guards one process; FastAPI's routers hold some
-            if isinstance(obj, FunctionType) and globals_of(obj) is not obj.__globals__:
-                obj = with_globals(obj, globals_of(obj))
-                twins.append(obj)
-            reduced = super().reducer_override(obj)
+            if isinstance(obj, FunctionType):
+                if obj in MAKERS.values():
+                    return obj.__name__
+                obj = shipped(obj)
+            special = pickles.reduced(self, obj, cache_id, shipped)
+            reduced = super().reducer_override(obj) if special is None else special
             if isinstance(obj, type) and isinstance(reduced, tuple):
                 return _identified(reduced, obj.__qualname__, class_id(obj))
             return reduced
+
+    def shipped(function: FunctionType) -> FunctionType:
+        if globals_of(function) is function.__globals__:
+            return function
+        twins.append(with_globals(function, globals_of(function)))
+        return twins[-1]
 
     if child_number is not None:
         Pickler.persistent_id = staticmethod(child_number)
@@ -152,7 +161,7 @@ def culprits(target: Any, name: str) -> tuple[str, ...]:
     return ()
 
 
-def load(code: bytes, children: Sequence[Any], known: MutableMapping[str, type]) -> Any:
+def load(code: bytes, children: Sequence[Any], known: MutableMapping[str, Any]) -> Any:
     """Unpickle what `dump` made.
 
     Args:
@@ -168,12 +177,15 @@ def load(code: bytes, children: Sequence[Any], known: MutableMapping[str, type])
         RuntimeError: a package that the code needs is not installed where the replica runs.
     """
     settled: set[type] = set()
+    ours = pickles.makers(known)
 
     class Unpickler(cloudpickle.pickle.Unpickler):  # type: ignore[misc]  # as above
         def persistent_load(self, pid: Any) -> Any:
             return children[pid]
 
         def find_class(self, module: str, name: str) -> Any:
+            if module == pickles.__name__:
+                return ours[name]
             found = super().find_class(module, name)
             if not module.endswith("cloudpickle"):
                 return found
