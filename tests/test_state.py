@@ -11,10 +11,12 @@ import sys
 from pathlib import Path
 from subprocess import PIPE
 
+import platformdirs
 import pytest
 
-from workbench.adapters import models, processes, state
-from workbench.errors import ModelError, PlanError
+from workbench.adapters import cluster, machine, models, processes, state
+from workbench.core.cluster import logical_cpus
+from workbench.errors import ClusterError, ModelError, PlanError, WorkbenchError
 
 
 @pytest.fixture
@@ -50,6 +52,79 @@ def test_the_nearest_folder_is_used(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.chdir(tmp_path / "notebooks")
 
     assert state.folder() == tmp_path / ".workbench"
+
+
+@pytest.mark.parametrize("inside", [".", "deep/below"])
+def test_every_folder_has_the_users_state_folder(
+    inside: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two notebooks in two folders find one cluster; nothing is left beside a notebook."""
+    here = tmp_path / "project" / inside
+    here.mkdir(parents=True)
+    monkeypatch.delenv("WORKBENCH_HOME")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    monkeypatch.chdir(here)
+
+    found = state.folder()
+
+    assert found == platformdirs.user_state_path("serve-workbench", appauthor=False)
+    assert found.is_relative_to(tmp_path)
+    assert stat.S_IMODE(found.stat().st_mode) == 0o700
+    assert not list(here.iterdir())
+
+
+def test_a_state_folder_that_cannot_be_made_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A container's user may have no home; the error names the way out."""
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("WORKBENCH_HOME", str(tmp_path / "file" / "home"))
+
+    with pytest.raises(WorkbenchError, match=r"file/home cannot be used.*\n.*WORKBENCH_HOME"):
+        state.folder()
+
+
+def test_the_ingress_port_is_free() -> None:
+    """Another server on port 8000 is passed over; a port that was asked for is refused."""
+    taken = socket.create_server(("127.0.0.1", processes.free_ports(1)[0]))
+    with taken:
+        port = taken.getsockname()[1]
+
+        assert not processes.listener(cluster.free_port(None))
+        with pytest.raises(ClusterError, match=rf"http_port={port} is taken by pid {os.getpid()} "):
+            cluster.free_port(port)
+    assert cluster.free_port(port) == port
+
+
+def test_a_taken_port_of_ours_is_passed_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The next one is taken, as by a second state folder's cluster."""
+    first, second = sorted(processes.free_ports(2))
+    monkeypatch.setattr(cluster, "HTTP_PORTS", (first, second))
+
+    with socket.create_server(("127.0.0.1", first)):
+        assert cluster.free_port(None) == second
+    assert cluster.free_port(None) == first
+
+
+@pytest.mark.parametrize(
+    ("content", "cores"), [("max 100000", 64), ("150000 100000", 2), ("10000 100000", 1), ("", 64)]
+)
+def test_a_containers_share_of_the_cores_counts(
+    content: str, cores: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A container with two cores of a large machine is a small machine."""
+    (tmp_path / "cpu.max").write_text(content)
+    monkeypatch.setattr(machine, "QUOTA", tmp_path / "cpu.max")
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(64)), raising=False)
+
+    assert machine.cores() == cores
+
+
+@pytest.mark.parametrize(("cores", "booked"), [(1, 16), (2, 16), (4, 32), (64, 512)])
+def test_logical_cpus_are_plenty(cores: int, booked: int) -> None:
+    """Three replicas, their successors beside them and two more applications fit anywhere."""
+    assert logical_cpus(cores) == booked >= 3 + 3 + 8
 
 
 def test_a_taken_port_is_named_with_its_owner() -> None:

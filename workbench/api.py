@@ -21,19 +21,22 @@ display.register()
 def start(
     num_gpus: float | None = None,
     num_cpus: float | None = None,
-    http_port: int = 8000,
+    http_port: int | None = None,
     address: str | None = None,
     data_path: str = "auto",
 ) -> Cluster:
     """Start a Ray cluster on this machine, or attach to the one that runs.
 
-    The cluster is a daemon: it outlives the kernel, until `stop()`.
+    The cluster is a daemon: it outlives the kernel, until `stop()`. There is one per user and
+    machine, found from notebooks in every folder. Where it lacks what is asked for and serves
+    nothing, it is restarted with that.
 
     Args:
-        num_gpus: GPUs; found by Ray when None. More than there are become logical GPUs, which are
-            booked as real ones are and shown as simulated.
-        num_cpus: logical CPUs; the machine's cores when None.
-        http_port: port of the ingresses on 127.0.0.1.
+        num_gpus: GPUs, at least; found by Ray when None. More than there are become logical GPUs,
+            which are booked as real ones are and shown as simulated.
+        num_cpus: logical CPUs, at least; 8 for each core and no fewer than 16 when None. They limit
+            what replicas may book, not what they use.
+        http_port: port of the ingresses on 127.0.0.1; 8000, or the next free one, when None.
         address: attach to the Ray cluster there instead.
         data_path: how requests reach the replicas: "fast" by HAProxy at their own ports (Linux),
             many times the requests per second; "python" by Serve's own proxy. "auto" is "fast"
@@ -44,7 +47,7 @@ def start(
 
     Raises:
         ClusterError: a port is taken, versions differ, nothing answers at `address`, there is no
-            HAProxy, or a running cluster is another than was asked for.
+            HAProxy, or the cluster that runs lacks what was asked for and is in use.
     """
     return _cluster.start(num_gpus, num_cpus, http_port, address, data_path)
 

@@ -24,8 +24,10 @@ app = typer.Typer(help=__doc__, no_args_is_help=True, add_completion=False)
 console = Console()
 
 Gpus = Annotated[float | None, typer.Option(help="GPUs; found by Ray when left out.")]
-Cpus = Annotated[float | None, typer.Option(help="Logical CPUs; the cores when left out.")]
-Port = Annotated[int, typer.Option(help="Port of the ingresses on 127.0.0.1.")]
+Cpus = Annotated[float | None, typer.Option(help="Logical CPUs; plenty when left out.")]
+Port = Annotated[
+    int | None, typer.Option(help="Port of the ingresses on 127.0.0.1; 8000 or the next free one.")
+]
 DataPath = Annotated[str, typer.Option(help="How requests reach replicas: auto, fast or python.")]
 
 
@@ -33,7 +35,7 @@ DataPath = Annotated[str, typer.Option(help="How requests reach replicas: auto, 
 def up(
     num_gpus: Gpus = None,
     num_cpus: Cpus = None,
-    http_port: Port = 8000,
+    http_port: Port = None,
     data_path: DataPath = "auto",
 ) -> None:
     """Start the cluster, or say that it runs."""
@@ -68,7 +70,7 @@ def status() -> None:
 
 
 @app.command()
-def doctor(http_port: Port = 8000) -> None:
+def doctor(http_port: Port = None) -> None:
     """Look for what is wrong, and name the command that mends it."""
     table = _table("check", "", "found", "mend it with")
     found = checking.checks(http_port)

@@ -20,10 +20,10 @@ import ray
 from ray import serve
 
 from workbench.core.capacity import Room
-from workbench.core.cluster import ClusterFacts
+from workbench.core.cluster import ClusterFacts, logical_cpus
 from workbench.errors import ClusterError
 
-from . import haproxy, processes, ray_serve, ray_token, ray_workers, state
+from . import haproxy, machine, processes, ray_serve, ray_token, ray_workers, state
 from .ray_connect import connect
 
 FILE = "cluster.json"
@@ -31,8 +31,8 @@ STARTING = "starting.json"
 START_TIMEOUT_S = 90
 START_ATTEMPTS = 2  # Ray gives its raylet 30 s, too few while a cold disk reads; then it is warm
 LOG_TIMEOUT_S = 10
+HTTP_PORTS = range(8000, 9000)
 FIRST_WORKERS = 3  # start beside Serve's controller and proxy, not after them
-SHM_WANTED_BYTES = 2 * 2**30
 # Environment of every process of the cluster, each with its reason.
 SETTINGS = {
     "RAY_AUTH_MODE": "token",  # `ray start` would run without authentication
@@ -72,10 +72,11 @@ class Head:
         temp_dir: private folder around Ray's own for sockets and logs.
         ray_version: version that it was started with.
         python_version: version that it was started with.
-        num_cpus: CPUs asked for, or None.
+        num_cpus: logical CPUs asked for, or None.
         num_gpus: GPUs asked for, or None.
         data_path: "fast" or "python".
         daemons: process ids of the control store and the raylet.
+        replaces: ids of earlier clusters that served nothing when this one took their place.
     """
 
     cluster_id: str
@@ -89,6 +90,7 @@ class Head:
     num_gpus: float | None
     data_path: str = "python"
     daemons: tuple[int, ...] = ()
+    replaces: tuple[str, ...] = ()
 
 
 def versions() -> tuple[str, str]:
@@ -154,24 +156,21 @@ def clear_half_started() -> None:
         state.forget(STARTING)
 
 
-def shared_memory() -> tuple[int, str, str]:
-    """Free bytes of /dev/shm, what is wrong with that or "", and what mends it."""
-    folder = Path("/dev/shm")
-    free = shutil.disk_usage(folder).free if folder.is_dir() else SHM_WANTED_BYTES
-    if free >= SHM_WANTED_BYTES:
-        return free, "", ""
-    problem = f"/dev/shm has {free / 2**30:.2f} GiB free; Ray will keep objects on disk, slowly"
-    return free, problem, "mount -o remount,size=4G /dev/shm (docker: --shm-size=4g)"
-
-
-def launch(num_cpus: float | None, num_gpus: float | None, http_port: int, data_path: str) -> Head:
+def launch(
+    num_cpus: float | None,
+    num_gpus: float | None,
+    http_port: int | None,
+    data_path: str,
+    replaces: tuple[str, ...] = (),
+) -> Head:
     """Start the daemons of a new cluster on loopback.
 
     Args:
-        num_cpus: logical CPUs; the machine's cores when None.
+        num_cpus: logical CPUs; plenty for the machine's cores when None.
         num_gpus: GPUs; found by Ray when None.
-        http_port: port of the ingresses.
+        http_port: port of the ingresses; the first free one from 8000 on when None.
         data_path: "fast" or "python".
+        replaces: ids of clusters whose place it takes.
 
     Returns:
         The cluster.
@@ -179,13 +178,8 @@ def launch(num_cpus: float | None, num_gpus: float | None, http_port: int, data_
     Raises:
         ClusterError: the port is taken, or Ray's daemons did not come up.
     """
-    taken = processes.listener(http_port)
-    if taken:
-        raise ClusterError(
-            f"http_port={http_port} is taken by {taken}",
-            "end that process, or choose another port: workbench.start(http_port=...)",
-        )
-    _, small, mend = shared_memory()
+    http_port = free_port(http_port)
+    _, small, mend = machine.shared_memory()
     if small:
         warnings.warn(f"{small}; {mend}", stacklevel=2)
     ray_token.secure()
@@ -203,6 +197,7 @@ def launch(num_cpus: float | None, num_gpus: float | None, http_port: int, data_
         num_cpus=num_cpus,
         num_gpus=num_gpus,
         data_path=data_path,
+        replaces=replaces,
     )
     clear_half_started()
     state.write(STARTING, asdict(head))
@@ -214,8 +209,27 @@ def launch(num_cpus: float | None, num_gpus: float | None, http_port: int, data_
     return head
 
 
+def free_port(asked: int | None) -> int:
+    """The port of the ingresses: as asked, or the first one from 8000 on that nobody has.
+
+    Raises:
+        ClusterError: the one that was asked for is taken.
+    """
+    if asked is None:
+        return next(port for port in HTTP_PORTS if not processes.listener(port))
+    taken = processes.listener(asked)
+    if taken:
+        raise ClusterError(
+            f"http_port={asked} is taken by {taken}",
+            "leave http_port out to get a free one, choose another, or end that process",
+        )
+    return asked
+
+
 def _ray_start(head: Head, dashboard: int, agents: list[int]) -> None:
+    cores = machine.cores()
     environment = {**os.environ, **SETTINGS, processes.MARK: head.cluster_id}
+    environment["RAY_num_workers_soft_limit"] = str(cores)  # of idle ones; else the logical CPUs
     if head.data_path == "fast":
         environment |= FAST_SETTINGS | haproxy.settings(_haproxys(head.temp_dir), agents[4:])
     environment.pop("RAY_ADDRESS", None)
@@ -233,7 +247,7 @@ def _ray_start(head: Head, dashboard: int, agents: list[int]) -> None:
         "min_worker_port": 0,
         "max_worker_port": 0,
         "temp_dir": f"{head.temp_dir}/ray",  # Ray opens its own folder to every user
-        "num_cpus": head.num_cpus,
+        "num_cpus": logical_cpus(cores) if head.num_cpus is None else head.num_cpus,
         "num_gpus": head.num_gpus,
     }
     command = [sys.executable, "-m", "workbench.adapters.ray_head", json.dumps(fields)]
@@ -351,26 +365,13 @@ def facts(http_url: str, dashboard: str, data_path: str) -> ClusterFacts:
         dashboard_url=f"http://{dashboard}" if dashboard else "",
         num_cpus=resources.get("CPU", 0.0),
         num_gpus=booked,
-        simulated_gpus=len(nodes) == 1 and booked > 0 and booked > physical_gpus(),
+        simulated_gpus=len(nodes) == 1 and booked > 0 and booked > machine.physical_gpus(),
         nodes=len(nodes),
         ray_version=ray.__version__,
         data_path=data_path,
         metrics_url=f"http://127.0.0.1:{ports[0]}/metrics" if ports else "",
+        cores=machine.cores() if len(nodes) == 1 and own() is not None else 0,
     )
-
-
-def physical_gpus() -> int:
-    """NVIDIA GPUs of this machine, counted by NVML; 0 without a driver."""
-    import pynvml
-
-    try:
-        pynvml.nvmlInit()
-    except pynvml.NVMLError:
-        return 0
-    try:
-        return int(pynvml.nvmlDeviceGetCount())
-    finally:
-        pynvml.nvmlShutdown()
 
 
 def room() -> Room:

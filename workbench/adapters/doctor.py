@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import importlib.util
-import os
 import shutil
 import stat
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from workbench.core.cluster import logical_cpus
 from workbench.core.models import MODELS
 
-from . import cluster, haproxy, history, models, processes, ray_token, state
+from . import cluster, haproxy, history, machine, models, processes, ray_token, state
 
 AUTOGROUP = Path("/proc/sys/kernel/sched_autogroup_enabled")
 DISK_WANTED_BYTES = 5 * 2**30
@@ -37,7 +37,7 @@ class Check:
     mend: str = ""
 
 
-def checks(http_port: int = 8000) -> list[Check]:
+def checks(http_port: int | None = None) -> list[Check]:
     """Look at everything that a deploy needs. Changes nothing."""
     return [
         _versions(),
@@ -68,7 +68,7 @@ def _versions() -> Check:
 
 
 def _shared_memory() -> Check:
-    free, problem, mend = cluster.shared_memory()
+    free, problem, mend = machine.shared_memory()
     return Check("/dev/shm", not problem, f"{free / 2**30:.1f} GiB free", mend if problem else "")
 
 
@@ -85,12 +85,14 @@ def _disk() -> Check:
     return Check("disk", ok, found, "" if ok else "free some space, or set TMPDIR to a larger disk")
 
 
-def _port(http_port: int) -> Check:
+def _port(http_port: int | None) -> Check:
     content = state.read(cluster.FILE)
-    port = cluster.Head(**content).http_port if content else http_port
+    port = cluster.Head(**content).http_port if content else http_port or cluster.HTTP_PORTS[0]
     taken = processes.listener(port)
     if not taken:
         return Check("ingress port", True, f"{port} is free")
+    if content is None and http_port is None:
+        return Check("ingress port", True, f"the next free one; {port}: {taken}")
     ours = content is not None and processes.listens(port, content["cluster_id"])
     mend = "" if ours else "end that process, or workbench up --http-port PORT"
     return Check("ingress port", ours, f"{port}: {taken}", mend)
@@ -136,7 +138,7 @@ def _served_last() -> str:
 
 
 def _gpus() -> Check:
-    count = cluster.physical_gpus()
+    count = machine.physical_gpus()
     return Check(
         "GPU", True, f"{count} found by NVML" if count else "none; num_gpus=1 simulates one"
     )
@@ -148,7 +150,8 @@ def _cores() -> Check:
     Source:
         sched(7), "The autogroup feature".
     """
-    count = str(os.cpu_count())
+    cores = machine.cores()
+    count = f"{cores}; replicas may book {logical_cpus(cores)} logical ones"
     if not AUTOGROUP.exists() or AUTOGROUP.read_text().strip() != "1":
         return Check("cores", True, count)
     told = "beside a notebook that takes them all, requests may wait 0.1 s"

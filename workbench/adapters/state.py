@@ -12,12 +12,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import platformdirs
 from filelock import FileLock, Timeout
 
 from workbench.errors import WorkbenchError
 
 from . import cells
 
+DISTRIBUTION = "serve-workbench"
 KEY_FILE = "ingress-key"
 LOCK_TIMEOUT_S = 330.0
 
@@ -26,11 +28,20 @@ def folder() -> Path:
     """The state folder, made on demand with mode 0700.
 
     `WORKBENCH_HOME` names it; else it is the nearest `.workbench/` of the working directory and
-    its parents; else `.workbench/` in the working directory.
+    its parents; else it is the user's, the same from every folder.
+
+    Raises:
+        WorkbenchError: it cannot be made.
     """
     path = _chosen()
-    path.mkdir(mode=0o700, parents=True, exist_ok=True)
-    path.chmod(0o700)
+    try:
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        path.chmod(0o700)
+    except OSError as error:
+        raise WorkbenchError(
+            f"the state folder {path} cannot be used: {error.strerror}\n"
+            "help: set WORKBENCH_HOME to a folder of yours that can be written"
+        ) from error
     return path
 
 
@@ -40,7 +51,8 @@ def _chosen() -> Path:
         return Path(named).expanduser().absolute()
     here = Path.cwd()
     near = (parent / ".workbench" for parent in (here, *here.parents))
-    return next((path for path in near if path.is_dir()), here / ".workbench")
+    users = platformdirs.user_state_path(DISTRIBUTION, appauthor=False)
+    return next((path for path in near if path.is_dir()), users)
 
 
 def read(name: str) -> dict[str, Any] | None:

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 from .graph import Need, Node
 
+COUNTED = ("CPU", "GPU")
+
 
 @dataclass(frozen=True)
 class Room:
@@ -21,6 +23,12 @@ class Room:
     total: Mapping[str, float]
     free: Mapping[str, float]
     largest: Mapping[str, float]
+
+    @property
+    def booked(self) -> dict[str, float]:
+        """CPUs and GPUs that something has booked, by resource name."""
+        taken = {name: self.total.get(name, 0.0) - self.free.get(name, 0.0) for name in COUNTED}
+        return {name: amount for name, amount in taken.items() if amount > 1e-9}
 
 
 def shortage(

@@ -227,7 +227,7 @@ class App:
             TuneError: an unknown knob or deployment, or a value out of range; nothing changed.
             CapacityError: it does not fit on the cluster; nothing changed.
             DeployError: a replica refused it; it was undone.
-            PlanError: the application does not run, or was deployed from another folder.
+            PlanError: the application does not run, or was deployed with another state folder.
         """
         check_there()
         if not knobs:

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import functools
 import tempfile
+import time
 from dataclasses import dataclass
 
 from workbench.adapters import cluster as ray_cluster
 from workbench.adapters import haproxy, ray_serve, ray_workers, state
 from workbench.adapters.address import reachable
 from workbench.adapters.ray_store import CodeStore
-from workbench.core.cluster import ClusterFacts
+from workbench.core.cluster import Asked, ClusterFacts, lacking
 from workbench.errors import ClusterError
 
 from .threads import in_background
+
+FREED_S, LOOK_EVERY_S = 5.0, 0.1
+LEAVE_OUT = "leave it out to use the cluster as it is"
+FREE_IT = f"{LEAVE_OUT}; or workbench.delete(...) what runs and call workbench.start() again"
 
 
 @dataclass(frozen=True, repr=False)
@@ -53,7 +58,7 @@ class Cluster:
 def start(
     num_gpus: float | None = None,
     num_cpus: float | None = None,
-    http_port: int = 8000,
+    http_port: int | None = None,
     address: str | None = None,
     data_path: str = "auto",
 ) -> Cluster:
@@ -62,22 +67,69 @@ def start(
     path = _path(data_path)
     if address is not None:
         return _attach_to(address, http_port)
+    asked = Asked(num_gpus, num_cpus, http_port, None if data_path == "auto" else path)
     if ray_cluster.attached() and ray_cluster.is_gone():
         ray_cluster.detach()
-    if ray_cluster.attached():
-        here = _here()
-        _compare(here.facts, num_gpus, num_cpus, data_path)
-        return here
-    with state.lock("cluster"):
-        known = ray_cluster.known_head()
-        head = known or ray_cluster.launch(num_cpus, num_gpus, http_port, path)
-        _compare_versions(head)
-        ray_cluster.attach(head.address, fresh=known is None)
-        CodeStore()  # comes up beside Serve
-        ray_cluster.start_serve(head.http_port)
+    if not ray_cluster.attached():
+        with state.lock("cluster"):
+            known = ray_cluster.known_head()
+            head = known or ray_cluster.launch(num_cpus, num_gpus, http_port, path)
+            _join(head, fresh=known is None)
     here = _here()
-    _compare(here.facts, num_gpus, num_cpus, data_path)
-    return here
+    lacks = lacking(asked, here.facts)
+    return _with_more(asked, here.facts, lacks) if lacks else here
+
+
+def _join(head: ray_cluster.Head, fresh: bool) -> None:
+    """Attach to a cluster, which was launched just now where it is `fresh`."""
+    _compare_versions(head)
+    ray_cluster.attach(head.address, fresh=fresh)
+    CodeStore()  # comes up beside Serve
+    ray_cluster.start_serve(head.http_port)
+
+
+def _with_more(asked: Asked, there: ClusterFacts, lacks: str) -> Cluster:
+    """Put a cluster that has what was asked for in the place of one that nothing uses.
+
+    Raises:
+        ClusterError: something uses it, or others started it.
+    """
+    with state.lock("cluster"):
+        head = ray_cluster.own()
+        if head is None:
+            raise ClusterError(f"{lacks}; others started it", LEAVE_OUT)
+        used_by = _used_by()
+        if used_by:
+            raise ClusterError(f"{lacks} and cannot be restarted: {used_by}", FREE_IT)
+        more_cpus = (asked.num_cpus or 0) > there.num_cpus
+        more_gpus = (asked.num_gpus or 0) > there.num_gpus
+        other_port = asked.http_port not in (None, head.http_port)
+        if other_port:
+            ray_cluster.free_port(asked.http_port)  # refused before the cluster is let go
+        ray_cluster.detach()
+        ray_cluster.clear(head)
+        new = ray_cluster.launch(
+            asked.num_cpus if more_cpus else head.num_cpus,
+            asked.num_gpus if more_gpus else head.num_gpus,
+            asked.http_port if other_port else head.http_port,
+            asked.data_path or head.data_path,
+            (*head.replaces, head.cluster_id),
+        )
+        _join(new, fresh=True)
+    return _here()
+
+
+def _used_by() -> str:
+    """What uses the cluster: "it serves 'rag', 'echo'", or ""."""
+    names = ray_serve.details()
+    if names:
+        return f"it serves {', '.join(map(repr, names))}"
+    until_s = time.monotonic() + FREED_S  # replicas that end give their bookings back a bit later
+    while booked := ray_cluster.room().booked:
+        if time.monotonic() > until_s:
+            return "something books " + ", ".join(f"{n:g} {name}" for name, n in booked.items())
+        time.sleep(LOOK_EVERY_S)
+    return ""
 
 
 def current() -> Cluster:
@@ -109,7 +161,11 @@ def check_there() -> None:
     if not ray_cluster.attached():
         attached()
     elif ray_cluster.is_gone():
+        gone, new = ray_cluster.own(), ray_cluster.known_head()
         ray_cluster.detach()
+        if gone and new and gone.cluster_id in new.replaces:
+            start()  # another kernel asked for more while nothing served
+            return
         raise ClusterError(
             "the cluster that this kernel was attached to is gone, and its applications with it",
             "workbench.start() starts a new one; then run the cells that deploy again",
@@ -152,20 +208,22 @@ def _here() -> Cluster:
 _seen: dict[str, Cluster] = {}  # by address, so that a deploy need not ask for them again
 
 
-def _attach_to(address: str, http_port: int) -> Cluster:
+def _attach_to(address: str, http_port: int | None) -> Cluster:
     address = reachable(address)  # before the cluster in use is let go
     ray_cluster.detach()
     ray_cluster.attach(address)
-    ray_cluster.start_serve(http_port)
+    ray_cluster.start_serve(http_port or ray_cluster.HTTP_PORTS[0])
     return _here()
 
 
-def _check(num_gpus: float | None, num_cpus: float | None, http_port: int) -> None:
+def _check(num_gpus: float | None, num_cpus: float | None, http_port: int | None) -> None:
     for name, value in (("num_gpus", num_gpus), ("num_cpus", num_cpus)):
         if value is not None and (isinstance(value, bool) or not 0 <= value <= 100_000):
             raise ClusterError(f"{name}={value!r} is no number of 0 or more", "such as 1, or None")
-    if not isinstance(http_port, int) or not 0 < http_port < 65536:
-        raise ClusterError(f"http_port={http_port!r} is no TCP port", "such as 8000")
+    if http_port is None:
+        return
+    if isinstance(http_port, bool) or not isinstance(http_port, int) or not 0 < http_port < 65536:
+        raise ClusterError(f"http_port={http_port!r} is no TCP port", "such as 8000, or None")
 
 
 def _path(data_path: str) -> str:
@@ -176,23 +234,6 @@ def _path(data_path: str) -> str:
     if problem and data_path == "fast":
         raise ClusterError(f"the fast data path cannot run: {problem}", 'data_path="python"')
     return "python" if problem or data_path == "python" else "fast"
-
-
-def _compare(
-    facts: ClusterFacts, num_gpus: float | None, num_cpus: float | None, data_path: str
-) -> None:
-    if data_path != "auto" and data_path != facts.data_path:
-        raise ClusterError(
-            f"the cluster that runs has data_path={facts.data_path!r}, {data_path!r} was asked for",
-            "leave it out to use that one, or stop it first: workbench.stop()",
-        )
-    asked = (("num_gpus", num_gpus, facts.num_gpus), ("num_cpus", num_cpus, facts.num_cpus))
-    for name, wanted, there in asked:
-        if wanted is not None and wanted != there:
-            raise ClusterError(
-                f"a cluster with {name}={there:g} runs already, {name}={wanted:g} was asked for",
-                "leave it out to use that one, or stop it first: workbench.stop()",
-            )
 
 
 def _compare_versions(head: ray_cluster.Head) -> None:

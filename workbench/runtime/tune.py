@@ -73,7 +73,7 @@ def _good(name: str) -> Good:
     if good is None:
         raise PlanError(
             f"no revision of {name!r} is known here",
-            "deploy it from this folder, or set WORKBENCH_HOME to where it was deployed from",
+            "deploy it again, or set WORKBENCH_HOME to the state folder that it was deployed with",
         )
     return good
 
@@ -96,7 +96,7 @@ def _check_ours(request: Request, tuned: str) -> None:
     others = [a for a in request.plan.actions if a.kind != KEEP and a.deployment != tuned]
     if others or not request.live.deployments:
         raise PlanError(
-            f"what runs of {request.name!r} is not what was deployed last from this folder"
+            f"what runs of {request.name!r} is not what was deployed last with this state folder"
             if request.live.deployments
             else f"no application {request.name!r} runs on the cluster",
             "deploy it again",

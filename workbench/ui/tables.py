@@ -39,7 +39,7 @@ def cluster_table(facts: ClusterFacts) -> str:
     row = [
         f"Ray {facts.ray_version}",
         str(facts.nodes),
-        f"{facts.num_cpus:g}",
+        facts.cpu_text,
         facts.gpu_text,
         link(facts.http_url, facts.http_url),
         facts.data_path,
