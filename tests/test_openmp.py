@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -40,6 +42,38 @@ class Model:
     def answer(self) -> float:
         return self.weights.cos().sum().item()
 """
+
+
+THREADS = """
+import os
+
+def threads() -> str | None:
+    return os.environ.get("OMP_NUM_THREADS")
+"""
+CORES = os.cpu_count() or 1
+
+
+@pytest.mark.ray
+@pytest.mark.parametrize(
+    ("options", "threads"),
+    [
+        ({}, "1"),
+        ({"num_cpus": 0.1}, "1"),
+        ({"num_cpus": 2}, str(min(2, CORES))),
+        ({"num_cpus": 12}, str(min(12, CORES))),
+        ({"num_cpus": 12, "runtime_env": {"env_vars": {"OMP_NUM_THREADS": "7"}}}, "7"),
+    ],
+)
+def test_threads_follow_from_the_booking_and_never_exceed_the_cores(
+    options: dict[str, Any], threads: str, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A machine of two cores has 16 logical CPUs; PyTorch with 12 threads there would crawl."""
+    book = Notebook()
+    monkeypatch.setitem(sys.modules, "__main__", book.module)
+
+    app = workbench.deploy(book.run(THREADS)["threads"], name=name, ray_actor_options=options)
+
+    assert app.post("/", json={}).json() == threads
 
 
 @pytest.mark.ray

@@ -64,6 +64,7 @@ class Host:
             blob: the pickled package as Serve knows it; the store may have a newer one.
         """
         access.install()
+        openmp.limit_threads()
         package = packages.unpickled(blob)
         key = (package.app, package.deployment, package.version)
         store = find_store()
