@@ -21,6 +21,7 @@ from types import CodeType, MethodType
 from typing import Any
 
 from workbench.core.targets import is_asgi
+from workbench.replica import routes
 
 DEEPEST = 100  # decorators around a function; more are a circle
 Definition = ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
@@ -235,32 +236,10 @@ def _text(file: str, node: ast.stmt) -> str:
 
 
 def _app_sources(app: Any) -> Iterator[str]:
-    routes = list(_routes(app))
-    newest = {_identity(route): _route_file(route) for route in routes}
-    current = [r for r in routes if newest[_identity(r)] == _route_file(r)]
-    yield from (source_of(route.endpoint) for route in current)
-    for route in current:
+    found = routes.current(app)
+    yield from (source_of(route.endpoint) for route in found)
+    for route in found:
         yield from _dependency_sources(getattr(route, "dependant", None))
-
-
-def _routes(app: Any) -> Iterator[Any]:
-    """Every route with an endpoint, also those of included routers and mounted apps."""
-    for route in getattr(app, "routes", None) or ():
-        if hasattr(route, "endpoint"):
-            yield route
-        else:
-            yield from _routes(getattr(route, "original_router", route))
-
-
-def _identity(route: Any) -> tuple[Any, ...]:
-    """What a later run of a cell supersedes; the replica drops routes by the same rule."""
-    verbs = tuple(sorted(getattr(route, "methods", None) or ()))
-    return route.path, verbs, getattr(route.endpoint, "__qualname__", "")
-
-
-def _route_file(route: Any) -> str:
-    function = _function(route.endpoint)
-    return "" if function is None else str(function.__code__.co_filename)
 
 
 def _dependency_sources(dependant: Any) -> Iterator[str]:

@@ -18,8 +18,8 @@ from workbench.core.references import outer_names
 from workbench.core.sizes import heaviest
 from workbench.core.units import closure_digest, reached
 from workbench.errors import PlanError, WorkbenchError
-from workbench.replica import apps
 from workbench.replica import package as packages
+from workbench.replica import routes
 
 from . import cells, modules
 from .ray_pickles import REDUCERS, modules_indexed
@@ -242,8 +242,10 @@ class _Code:
         children: dict[int, str],
     ) -> None:
         if hasattr(app, "router"):
-            apps.drop_stale(app, target)
-        for _, route in apps.walk(target if app is None and targets.is_asgi(target) else app):
+            routes.drop_stale(app, target)
+        elif targets.is_asgi(target):
+            routes.drop_stale(target)
+        for _, route in routes.walk(target if app is None and targets.is_asgi(target) else app):
             targets.resolve_annotations(route.endpoint)
         self._target, self._app, self._args, self._kwargs = target, app, args, kwargs
         self._children = children

@@ -56,7 +56,8 @@ def resolve_annotations(target: Any) -> None:
 
 
 def _resolve(function: Any) -> None:
-    home = {**function.__globals__, **vars(sys.modules.get(function.__module__, sys))}
+    module = sys.modules.get(function.__module__)
+    home = {**function.__globals__, **(vars(module) if module is not None else {})}
     for name, annotation in function.__annotations__.items():
         function.__annotations__[name] = _type(annotation, home)
     shown = getattr(function, "__signature__", None)  # Serve leaves one on routes of a class

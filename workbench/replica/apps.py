@@ -10,7 +10,8 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Body, Depends, FastAPI, Query, Request
 from fastapi.encoders import jsonable_encoder
 from fastapi.responses import Response, StreamingResponse
-from fastapi.routing import APIRoute, APIWebSocketRoute
+
+from .routes import drop_stale, forget_analyses, owner_of, walk
 
 SCALARS = (str, int, float, bool)
 REQUEST_NAMES = ("request", "req", "http_request")
@@ -42,11 +43,9 @@ def class_based(app: Any, instance: Any) -> Any:
     """
     app = standalone(app)
     drop_stale(app, type(instance))
-    for included in getattr(app, "routes", ()):
-        if hasattr(included, "original_router"):
-            included._effective_candidates_version = None  # analysed in the notebook, perhaps
+    forget_analyses(app)
     for _, route in walk(app):
-        if _owner(route, type(instance)) is None:
+        if owner_of(route, type(instance)) is None:
             continue
         _bind(route, instance)
     return app
@@ -214,63 +213,6 @@ def _type(parameter: inspect.Parameter) -> Any:
 
 def _as(parameter: inspect.Parameter, annotation: Any) -> inspect.Parameter:
     return parameter.replace(annotation=annotation)
-
-
-def walk(app: Any) -> list[tuple[Any, Any]]:
-    """Every API route with the router that holds it, also under included routers."""
-    found = []
-    pending = [getattr(app, "router", app)]
-    while pending:
-        router = pending.pop()
-        for route in list(getattr(router, "routes", ())):
-            if isinstance(route, APIRoute | APIWebSocketRoute):
-                found.append((router, route))
-            elif hasattr(route, "original_router"):
-                pending.append(route.original_router)
-    return found
-
-
-def drop_stale(app: Any, cls: type | None = None) -> None:
-    """Drop the routes that an earlier run of a cell left in an application.
-
-    Args:
-        app: the application; those of its routes that are in the way of newer ones go.
-        cls: the class that the routes belong to; those of its earlier definitions go too.
-    """
-    newest: dict[Any, Any] = {}
-    for router, route in reversed(walk(app)):
-        later = newest.setdefault(_identity(route), route)
-        again = later is not route and (_file(later) != _file(route) or _same(later, route))
-        owner = _owner(route, cls) if cls is not None else None
-        if again or (owner is not None and _file(route) not in _files(owner)):
-            router.routes.remove(route)
-
-
-def _same(one: Any, other: Any) -> bool:
-    codes = [getattr(inspect.unwrap(r.endpoint), "__code__", r) for r in (one, other)]
-    return bool(codes[0] == codes[1])
-
-
-def _identity(route: Any) -> tuple[Any, ...]:
-    verbs = tuple(sorted(getattr(route, "methods", None) or ()))
-    endpoint = inspect.unwrap(route.endpoint)
-    return route.path, verbs, getattr(endpoint, "__qualname__", "")
-
-
-def _owner(route: Any, cls: type) -> type | None:
-    name = getattr(route.endpoint, "__qualname__", "")
-    bases = [b for b in cls.__mro__ if b is not object and name.startswith(f"{b.__qualname__}.")]
-    return bases[-1] if bases else None
-
-
-def _file(route: Any) -> str:
-    code = getattr(inspect.unwrap(route.endpoint), "__code__", None)
-    return code.co_filename if code is not None else ""
-
-
-def _files(owner: type) -> set[str]:
-    members = (inspect.unwrap(v) for v in vars(owner).values() if callable(v))
-    return {m.__code__.co_filename for m in members if hasattr(m, "__code__")}
 
 
 def _bind(route: Any, instance: Any) -> None:

@@ -15,11 +15,12 @@ from typing import Any
 from weakref import WeakValueDictionary
 
 from . import package as packages
-from .apps import class_based, from_object, standalone, walk
+from .apps import class_based, from_object, standalone
 from .asgi import Lifespan
 from .batches import counted
 from .figures import Figures
 from .package import Package
+from .routes import walk
 
 
 @dataclass(eq=False)

@@ -22,6 +22,7 @@ from ray.util.check_serialize import inspect_serializability
 
 from . import pickles
 from .pickles import MAKERS
+from .sentinels import Sentinels
 
 PLAIN = "plain"  # Serve's own semantics: methods by handle, __call__(request) over HTTP
 ASGI_CLASS = "asgi_class"  # a class wrapped by @serve.ingress
@@ -90,6 +91,8 @@ def dump(
     Returns:
         The pickle; deployments stand in it as persistent ids.
     """
+    # The application of a class was pickled and unpickled by `@serve.ingress`.
+    sentinels = Sentinels(copied=len(parts) > 2 and parts[1] is not None)
 
     class Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # ray ships no types for it
         def reducer_override(self, obj: Any) -> Any:
@@ -97,6 +100,9 @@ def dump(
                 if obj in MAKERS.values():
                     return obj.__name__
                 obj = shipped(obj)
+            named = sentinels.find(obj)
+            if named is not None:
+                return getattr, named
             special = pickles.reduced(self, obj, cache_id, shipped)
             reduced = super().reducer_override(obj) if special is None else special
             if isinstance(obj, type) and isinstance(reduced, tuple):
