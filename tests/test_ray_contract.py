@@ -26,8 +26,16 @@ from ray._private.node import Node
 from ray._private.parameter import RayParams
 from ray.cloudpickle import cloudpickle
 from ray.serve import batching
-from ray.serve._private import constants, logging_utils
+from ray.serve._private import (
+    autoscaling_state,
+    constants,
+    logging_utils,
+    long_poll,
+    metrics_utils,
+    router,
+)
 from ray.serve._private import replica as serves
+from ray.serve.config import AutoscalingConfig, DeploymentActorConfig
 from ray.serve.handle import DeploymentHandle
 
 import workbench.replica
@@ -41,7 +49,7 @@ from workbench.adapters import (
 )
 from workbench.core.fingerprint import MULTIPLEXED
 from workbench.core.graph import Graph
-from workbench.replica import access, batches, live
+from workbench.replica import access, batches, context, identity, live
 from workbench.replica import package as packages
 from workbench.replica.figures import Figures
 
@@ -312,10 +320,12 @@ def test_classes_are_named_where_we_expect_it() -> None:
         ONE = 1
 
     for cls in (Plain, Choice):
-        blob = packages.dump((cls, None, (), {}), lambda o: None, class_id=lambda c: "f" * 32)
+        blob = packages.dump((cls, None, (), {}), lambda o: None, class_id=lambda c: ("n", "d"))
         known: dict[str, type] = {}
-        first = packages.load(blob, [], known)[0]
-        assert known == {"f" * 32: first}
+        named: dict[str, type] = {}
+        first = packages.load(blob, [], known, named)[0]
+        assert known == {"d": first}
+        assert named == {"n": first}
         first.seen = True
         assert packages.load(blob, [], known)[0].seen
 
@@ -330,7 +340,7 @@ def test_multiplexing_is_recognised() -> None:
             return model_id
 
     [node] = ray_graph.graph_of(Many.bind(), {}).nodes
-    hosted = ray_serve._hosted(node, surge=True, stamp=20.0, version="v")
+    hosted = ray_serve._hosted(node, surge=True, stamp=20.0, version="v", kept=False)
 
     assert MULTIPLEXED == ray_serve.MULTIPLEXED_FUNCTION_MARKER_ATTR
     assert "`load`" in node.fingerprint.state  # Serve keeps the loader in the object
@@ -342,7 +352,7 @@ def test_options_of_the_user_win() -> None:
     """Our surge and shutdown wait are defaults, not orders."""
     mine = Child.options(graceful_shutdown_wait_loop_s=7)
     nodes = [*ray_graph.graph_of(mine, {}).nodes, *ray_graph.graph_of(Child, {}).nodes]
-    hosted = [ray_serve._hosted(node, surge=True, stamp=20.0, version="v") for node in nodes]
+    hosted = [ray_serve._hosted(node, surge=True, stamp=20.0, version="v", kept=False) for node in nodes]
     first, second = (each._deployment_config for each in hosted)
 
     assert first.graceful_shutdown_wait_loop_s == 7
@@ -419,3 +429,69 @@ def test_functions_and_classes_are_made_in_two_steps() -> None:
     pieces = cloudpickle.Pickler(io.BytesIO())._function_getnewargs(lambda: 1)
     assert cloudpickle._make_function(*pieces)() == 1
     assert not cloudpickle._should_pickle_by_reference(lambda: 1)
+
+
+def test_pickles_know_classes_by_the_name_that_we_give() -> None:
+    """What travels through a handle is an instance of the class that runs where it arrives."""
+
+    class Here:
+        count = 1
+
+    class There:
+        count = 2
+
+    blob = cloudpickle.dumps(Here())
+    identity.use({"workbench-test": Here})
+    known = cloudpickle.dumps(Here())
+    identity.use({"workbench-test": There})
+
+    assert type(cloudpickle.loads(known)) is There
+    assert There.count == 2  # a pickle changes no class that is there
+    assert type(cloudpickle.loads(blob)) is not There
+    assert "_class_setstate" in cloudpickle._dynamic_class_reduce.__code__.co_names
+
+
+def test_serve_shows_what_it_holds_as_servable_object() -> None:
+    """Its wrapper's property is read when a replica starts and each time it is reconfigured."""
+    wrapper = serves.UserCallableWrapper
+    shows = inspect.getsource(serves.Replica._on_initialized)
+    told = inspect.getsource(serves.Replica.reconfigure)
+
+    assert isinstance(wrapper.user_callable, property)
+    assert "servable_object=self._user_callable_wrapper.user_callable" in shows
+    assert "servable_object=self._user_callable_wrapper.user_callable" in told
+    assert "servable_object" in serve.context.ReplicaContext.__annotations__
+    ends = inspect.getsource(wrapper.call_destructor)
+    assert "await self._call_func_or_gen(\n                    self._callable.__del__" in ends
+    assert context.MULTIPLEX_WRAPPER in ends
+
+
+def test_serve_tells_the_rank_to_whoever_takes_it() -> None:
+    """A `reconfigure` with a parameter `rank` is called without a configuration too."""
+    source = inspect.getsource(serves.UserCallableWrapper.call_reconfigure)
+
+    assert 'user_subscribed_to_rank = "rank" in params' in source
+    assert "if user_config is not None or user_subscribed_to_rank:" in source
+
+
+def test_what_handles_do_by_themselves_can_be_ended() -> None:
+    """Else they would start a Ray of their own once the kernel is detached."""
+    assert isinstance(router.SingletonThreadRouter._asyncio_loop, asyncio.AbstractEventLoop | None)
+    assert hasattr(router.SharedRouterLongPollClient.get_or_create, "cache_clear")
+    assert "if not self.is_running:" in inspect.getsource(long_poll.LongPollClient._poll_next)
+    assert "create_task" in inspect.getsource(metrics_utils.MetricsPusher.register_or_update_task)
+
+
+def test_options_hold_code_that_can_be_looked_at() -> None:
+    """Serve compares its name alone; ours compares what the name stands for."""
+    config = Child._deployment_config
+    policy = AutoscalingConfig().policy
+
+    assert policy.is_default_policy_function()
+    assert callable(policy.get_policy())
+    assert config.request_router_config.is_default_request_router()
+    assert inspect.isclass(config.request_router_config.get_request_router_class())
+    assert callable(DeploymentActorConfig.get_actor_class)
+    taken = inspect.getsource(autoscaling_state.DeploymentAutoscalingState.register)
+    assert "self._policy = _apply_autoscaling_config(" in taken  # at once, in place
+    assert "config.initial_replicas is not None" in taken

@@ -23,7 +23,7 @@ from workbench.core.capacity import Room
 from workbench.core.cluster import ClusterFacts, logical_cpus
 from workbench.errors import ClusterError
 
-from . import haproxy, machine, processes, ray_serve, ray_token, ray_workers, state
+from . import haproxy, machine, processes, ray_handles, ray_serve, ray_token, ray_workers, state
 from .ray_connect import connect
 
 FILE = "cluster.json"
@@ -340,6 +340,7 @@ def _haproxys(temp_dir: str) -> Path:
 def detach() -> None:
     """Disconnect this process from Ray. Harmless when it is not connected."""
     if ray.is_initialized():
+        ray_handles.stop_background()
         ray.shutdown()
 
 

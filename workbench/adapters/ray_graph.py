@@ -18,10 +18,11 @@ from workbench.core.references import outer_names
 from workbench.core.sizes import heaviest
 from workbench.core.units import closure_digest, reached
 from workbench.errors import PlanError, WorkbenchError
+from workbench.replica import identity, routes
 from workbench.replica import package as packages
-from workbench.replica import routes
 
 from . import cells, modules
+from .ray_options import Digests, is_reconfigured, options_and_code
 from .ray_pickles import REDUCERS, modules_indexed
 from .ray_remote import content_of
 from .ray_serve import (
@@ -144,6 +145,7 @@ class _Walk:
         self._target, self._ingress_kind, self._live = target, ingress_kind, live
         self._nodes: dict[int, Node] = {}
         self._open: list[Any] = []
+        self._routers: dict[str, Digests] = {}
 
     def graph(self, application: Any) -> Graph:
         self._visit(application, self._ingress_kind)
@@ -173,7 +175,7 @@ class _Walk:
         own, app = ingress_parts(target) if kind == packages.ASGI_CLASS else (target, None)
         code = _Code(own, app, args, kwargs, dict(zip(map(id, children), called, strict=True)))
         options = {each: _shown(deployment, each) for each in sorted(chosen(deployment))}
-        blob, made_of = self._made(code, kind, deployment, name)
+        blob, made_of = self._made(code, kind, deployment, name, called)
         if len(blob) > LARGEST_BYTES:
             raise PlanError(_too_large(name, own, len(blob)), LARGE_ADVICE)
         return Node(
@@ -198,10 +200,11 @@ class _Walk:
         )
 
     def _made(
-        self, code: _Code, kind: str, deployment: Any, name: str
+        self, code: _Code, kind: str, deployment: Any, name: str, called: tuple[str, ...]
     ) -> tuple[bytes, Fingerprint]:
+        theirs = [(child, self._routers[child]) for child in called]
         try:
-            made_of = code.fingerprint(kind, deployment)
+            made_of, self._routers[name] = code.fingerprint(kind, deployment, theirs)
         except (Exception, SystemExit):
             code.pickled(deployment.name)  # names what cannot be sent, if that is why
             raise
@@ -209,6 +212,8 @@ class _Walk:
         if made_of != last or self._live().get(name) != last:
             blob = code.pickled(deployment.name)
             _PICKLED[name] = made_of, blob
+        else:
+            code.name_classes()
         return blob, made_of
 
     def _parts(self, deployment: Any) -> tuple[Any, tuple[Any, ...], dict[str, Any]]:
@@ -263,26 +268,35 @@ class _Code:
         number = (lambda obj: numbers.get(id(obj))) if numbers else None
         return _dumped(parts, number, name, self._globals_of, self._class_id, self._cache_id)
 
-    def fingerprint(self, kind: str, deployment: Any) -> Fingerprint:
-        """What it is made of, with its options."""
-        actor, light = options_of(deployment)
-        reconfigured = deployment.user_config is not None
+    def fingerprint(
+        self, kind: str, deployment: Any, called: list[tuple[str, Digests]]
+    ) -> tuple[Fingerprint, Digests]:
+        """What it is made of, with its options; and the routers by which others call it."""
+        actor, light, routers = options_and_code(deployment, called)
+        reconfigured = is_reconfigured(deployment, self._target)
         parts = Parts(kind, self._target, self._app, self._args, self._kwargs, reconfigured)
-        return fingerprint(parts, self._units, actor, light)
+        return fingerprint(parts, self._units, actor, light), routers
 
     def _special(self, thing: Any) -> str:
         return self._children.get(id(thing), "") if isinstance(thing, serve.Application) else ""
 
-    def _class_id(self, cls: type) -> str:
+    def name_classes(self) -> None:
+        """Give classes of a cell that was run again the names by which replicas know them."""
+        for cls in self._units.classes():
+            if not identity.is_named(cls):
+                self._class_id(cls)
+
+    def _class_id(self, cls: type) -> tuple[str, str] | None:
         """The same for equal classes, so that objects in a replica stay instances of them.
 
         The deployment's own class is a new one each time: its routes belong to it, and its methods
         and they look their globals up in one place.
         """
         if not self._units.by_value(cls):
-            return ""
+            return None
+        digest = closure_digest([self._units.of(cls)])
         own = isinstance(self._target, type) and cls in self._target.__mro__
-        return closure_digest([self._units.of(cls)]) + (secrets.token_hex(4) if own else "")
+        return identity.name(cls, lambda: digest), digest + (secrets.token_hex(4) if own else "")
 
     def _cache_id(self, cached: Any) -> str:
         """The same for equal functions with a cache: a replica goes on using the one that it has.

@@ -2,15 +2,41 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+import gc
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import ray
 from ray import serve
+
+# --- private names of Ray: pinned by tests/test_ray_contract.py
+# SingletonThreadRouter._asyncio_loop: where the routers of this process's handles run. What they
+#   report every few seconds would start a Ray of its own once this process is detached.
+# LongPollClient: by which they hear of replicas; each has a public `stop`, but nothing lists them.
+# SharedRouterLongPollClient: one per controller, remembered; a stopped one would be used again.
+from ray.serve._private.long_poll import LongPollClient
+from ray.serve._private.router import SharedRouterLongPollClient, SingletonThreadRouter
 from ray.serve.handle import DeploymentHandle, DeploymentResponse, DeploymentResponseGenerator
 
+
+def _routers_loop() -> asyncio.AbstractEventLoop | None:
+    loop: asyncio.AbstractEventLoop | None = SingletonThreadRouter._asyncio_loop
+    return loop
+
+
+def _stop_listening() -> None:
+    SharedRouterLongPollClient.get_or_create.cache_clear()
+    for each in gc.get_objects():
+        if type(each) is LongPollClient:
+            each.stop()
+
+
+# --- end of private names
 ANSWER_TIMEOUT_S = 5.0
+QUIET_S = 2.0
 
 
 def handle(app: str, deployment: str, method: str = "__call__") -> DeploymentHandle[Any]:
@@ -20,16 +46,45 @@ def handle(app: str, deployment: str, method: str = "__call__") -> DeploymentHan
 
 
 def ask_all(
-    app: str, deployment: str, method: str, *args: Any, timeout_s: float = 5.0
+    app: str, deployment: str, method: str, *args: Any, timeout_s: float = ANSWER_TIMEOUT_S
 ) -> list[Any]:
-    """Call a method of every replica of a deployment; returns their answers in no order."""
-    answers = serve.get_deployment_handle(deployment, app).broadcast(method, *args)
-    return list(_off_the_loop(lambda: answers.results(timeout_s=ANSWER_TIMEOUT_S)))
+    """Call a method of every replica of a deployment.
+
+    Args:
+        app: application name.
+        deployment: deployment name.
+        method: name of the method.
+        args: its arguments.
+        timeout_s: seconds that all answers together may take.
+
+    Returns:
+        Their answers in no order; none where no replica runs.
+
+    Raises:
+        TimeoutError: they took longer.
+    """
+    try:
+        answers = serve.get_deployment_handle(deployment, app).broadcast(method, *args)
+        return list(_off_the_loop(lambda: answers.results(timeout_s=timeout_s)))
+    except serve.exceptions.DeploymentUnavailableError:
+        return []  # scaled to zero, and no question of ours starts a process
 
 
-def speaks_asgi(app: str, deployment: str) -> bool:
-    """Whether a deployment's own `__call__` is Serve's ASGI entry, not the user's."""
-    return any(ask_all(app, deployment, "workbench_speaks_asgi"))
+def stop_background() -> None:
+    """End what the handles of this process do by themselves; before it is detached from Ray."""
+    loop = _routers_loop()
+    if loop is None or not loop.is_running():
+        return
+    _stop_listening()
+    with contextlib.suppress(TimeoutError):
+        asyncio.run_coroutine_threadsafe(_cancel_others(), loop).result(QUIET_S)
+
+
+async def _cancel_others() -> None:
+    others = asyncio.all_tasks() - {asyncio.current_task()}
+    for each in others:
+        each.cancel()
+    await asyncio.gather(*others, return_exceptions=True)
 
 
 def failure_text(app: str, deployment: str, request_id: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -72,6 +72,8 @@ def options_of(deployment: Any) -> tuple[dict[str, Any], dict[str, Any]]:
         "placement_group_strategy": replica.placement_group_strategy,
         "max_replicas_per_node": replica.max_replicas_per_node,
     }
+    more = ("placement_group_bundle_label_selector", "placement_group_fallback_strategy")
+    actor |= {name: value for name in more if (value := getattr(replica, name)) is not None}
     light = dict(deployment._deployment_config.model_dump())
     actor |= {
         name: light.pop(name, None) for name in ("gang_scheduling_config", "deployment_actors")
@@ -195,7 +197,11 @@ def pickled(package: Package) -> bytes:
 
 
 def application_of(
-    graph: Graph, shipped: Mapping[str, Package], stamps: Mapping[str, float], surge: bool
+    graph: Graph,
+    shipped: Mapping[str, Package],
+    stamps: Mapping[str, float],
+    surge: bool,
+    kept: Collection[str] = (),
 ) -> Any:
     """Build the Serve application that runs a graph inside hosts.
 
@@ -206,6 +212,8 @@ def application_of(
             replicas that it starts later only when some option differs; this one does, by
             microseconds, and shows in Serve's details that it was taken up.
         surge: new replicas start before old ones stop.
+        kept: deployments that run and keep as many replicas as they have: Serve, told again, would
+            go back to `initial_replicas`.
 
     Returns:
         A bound application for `run`.
@@ -213,7 +221,7 @@ def application_of(
     built: dict[str, Any] = {}
     for node in graph.nodes:
         package = shipped[node.name]
-        hosted = _hosted(node, surge, stamps[node.name], package.version)
+        hosted = _hosted(node, surge, stamps[node.name], package.version, node.name in kept)
         children = [built[name] for name in node.children]
         built[node.name] = hosted.bind(_host(), pickled(package), children)
     return built[graph.ingress.name]
@@ -226,7 +234,7 @@ def stamp_of(node: Node, revision: int, ingress: bool) -> float:
     return float(round(max(wanted_s, shortest_s) + revision * 1e-6, 6))
 
 
-def _hosted(node: Node, surge: bool, stamp: float, version: str) -> Any:
+def _hosted(node: Node, surge: bool, stamp: float, version: str, kept: bool) -> Any:
     ours: dict[str, Any] = {"max_surge_percent": 100 if surge else 0} if node.surges else {}
     if "graceful_shutdown_wait_loop_s" not in chosen(node.deployment):
         # An ingress on the fast path counts its queue itself, and is told of a new limit only
@@ -235,6 +243,9 @@ def _hosted(node: Node, surge: bool, stamp: float, version: str) -> Any:
         ours["graceful_shutdown_wait_loop_s"] = SHUTDOWN_WAIT_LOOP_S + queued * 1e-9
     if "logging_config" not in chosen(node.deployment):
         ours["logging_config"] = {"enable_access_log": False}  # the replica remembers its requests
+    adjusts = autoscaling(node.deployment)
+    if kept and adjusts is not None:
+        ours["autoscaling_config"] = adjusts.model_copy(update={"initial_replicas": None})
     ours |= {"graceful_shutdown_timeout_s": stamp, "user_config": None}
     cls = _stub(node.kind, node.callable_name, node.multiplexes)
     return _pin(node.deployment, version, func_or_class=cls, name=node.name, **ours)

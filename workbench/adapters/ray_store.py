@@ -15,7 +15,7 @@ from workbench.core.fingerprint import Fingerprint
 from workbench.core.snapshots import Counts, Look, Snapshot
 from workbench.errors import ClusterError
 from workbench.replica.link import find_store
-from workbench.replica.package import Package
+from workbench.replica.package import PLAIN, Package
 from workbench.replica.store import NAME, NAMESPACE, Answers, Store
 
 from .ray_serve import dumped, pickled
@@ -181,6 +181,12 @@ def revisions(app: str) -> dict[str, int]:
     if find_store() is None:
         return {}
     return {name: each.revision for name, each in CodeStore().committed_soon(app)().items()}
+
+
+def speaks_asgi(app: str, deployment: str) -> bool:
+    """Whether a deployment's own `__call__` is Serve's ASGI entry, not the user's."""
+    known = CodeStore().committed_soon(app)() if find_store() is not None else {}
+    return deployment in known and known[deployment].fingerprint.kind.split()[0] != PLAIN
 
 
 def _snapshot(at_s: float, deployment: str, replica: str, blob: bytes) -> Snapshot:

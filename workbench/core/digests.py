@@ -105,6 +105,10 @@ class Units:
         unit.digest = writer.digest()
         return unit
 
+    def classes(self) -> list[type]:
+        """The classes that were looked into and are shipped themselves."""
+        return [c for c in self._alive if issubclass(type(c), type) and self.by_value(c)]
+
     def by_value(self, thing: Any) -> bool:
         """Whether a class or function is shipped itself, not by its name in a module."""
         return not is_importable(thing)

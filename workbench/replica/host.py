@@ -19,7 +19,7 @@ from ray import serve
 # --- private names of Ray: pinned by tests/test_ray_contract.py
 from ray.serve._private import constants
 
-from . import access, direct, gpu, openmp
+from . import access, context, destructors, direct, gpu, identity, openmp
 from . import live as lives
 from . import package as packages
 from .asgi import Ingress, add_handler, request_id
@@ -56,6 +56,8 @@ class Host:
         self._staged: tuple[bytes, Live] | None = None
         self._before: tuple[Live, bytes] | None = None
         self._blob = b""
+        self._rank: Any = None
+        self._live: Live
 
     async def start(self, blob: bytes) -> None:
         """Bring the code to life, and wait for newer code from then on.
@@ -72,6 +74,7 @@ class Host:
             self._blob = await store.newest.remote(key, package.revision)
         first = packages.unpickled(self._blob) if self._blob else package
         gpu.hold(first)
+        context.show(self._target)
         try:
             self._live = await lives.made(first, self._place)
         except BaseException as error:
@@ -93,8 +96,14 @@ class Host:
                 return int(seen)
             before = self._live
             self._live = await lives.following(before, packages.unpickled(newer), self._place)
+            identity.use(self._live.classes)
             self._set_knobs(before)
             self._blob = newer
+
+    async def end(self) -> None:
+        """Serve ends the replica: run the user's `__del__`, though the constructor failed."""
+        for target in [self._live.target] if hasattr(self, "_live") else self._place.begun:
+            await destructors.destroy(target)
 
     def _held(self) -> tuple[int, dict[str, Any], bytes]:
         package = self._live.package
@@ -115,11 +124,21 @@ class Host:
         if new.package.user_config != before.package.user_config:
             self._configure(new, before)
         lives.hand_variables_over(before, new)
-        self._live, self._before = new, (before, self._blob)
+        self._show(new)
+        self._before = before, self._blob
         self._staged, self._blob = None, blob
         self._set_knobs(before)
         if lives.drops_data(before, new):
             gc.unfreeze()  # Serve froze what the first revision holds, which may be weights
+
+    def _show(self, live: Live) -> None:
+        """Have requests that begin from now on find this."""
+        identity.use(live.classes)
+        self._live = live
+        context.exchanged(live.target)
+
+    def _target(self) -> Any:
+        return self._live.target if hasattr(self, "_live") else None
 
     def _set_knobs(self, before: Live) -> None:
         lives.set_knobs(self._live, before)
@@ -128,36 +147,74 @@ class Host:
 
     def _configure(self, new: Live, before: Live) -> None:
         try:
-            self._on_the_loop(lives.reconfigured(new))
+            self._reconfigure_on_the_loop(new)
         except BaseException:
             if before.package.user_config is not None:
-                self._on_the_loop(lives.reconfigured(before))
+                self._reconfigure_on_the_loop(before)
             raise
 
-    def _on_the_loop(self, work: Any) -> None:
-        asyncio.run_coroutine_threadsafe(work, self._loop).result()
+    def _reconfigure_on_the_loop(self, live: Live) -> None:
+        async def work() -> None:
+            outcome = lives.reconfigured(live, self._rank)
+            if inspect.isawaitable(outcome):
+                await outcome
+
+        asyncio.run_coroutine_threadsafe(work(), self._loop).result()
 
     def _undo(self) -> None:
         """Go back to what ran before the last exchange. Called by the link's thread."""
         self._staged = None
         if self._before is not None:
-            undone, (self._live, self._blob), self._before = self._live, self._before, None
-            lives.hand_variables_over(undone, self._live)
+            undone, (good, self._blob), self._before = self._live, self._before, None
+            lives.hand_variables_over(undone, good)
+            self._show(good)
             self._set_knobs(undone)
-            if self._live.package.user_config not in (None, undone.package.user_config):
-                self._on_the_loop(lives.reconfigured(self._live))
+            if good.package.user_config not in (None, undone.package.user_config):
+                self._reconfigure_on_the_loop(good)
 
     def _add_handlers(self, app: Any) -> None:
         for known, handler in self._handlers:
             add_handler(app, known, handler)
 
+    def configurator(self) -> Any:
+        """What Serve calls with its own configuration, which is None, and the replica's rank.
+
+        It does so when the replica has started, and when its rank changed; on the event loop or
+        in a thread, as the user's method is asynchronous or not.
+        """
+        if inspect.iscoroutinefunction(getattr(self._live.target, "reconfigure", None)):
+
+            async def reconfigure(user_config: Any, rank: Any = None) -> None:
+                if self._takes(rank):
+                    await lives.reconfigured(self._live, rank)
+
+        else:
+
+            def reconfigure(user_config: Any, rank: Any = None) -> None:  # type: ignore[misc]  # as below
+                if self._takes(rank):
+                    lives.reconfigured(self._live, rank)
+
+        return reconfigure
+
+    def _takes(self, rank: Any) -> bool:
+        """Remember the rank; whether the user's `reconfigure` is to be called, by Serve's rule."""
+        self._rank = rank
+        return self._live.package.user_config is not None or lives.wants_rank(self._live)
+
+    def names(self) -> list[str]:
+        """Names of what can be called on the user's object."""
+        target = self._live.target
+        return [name for name in dir(target) if callable(getattr(target, name, None))]
+
     def offered(self, name: str) -> Any:
-        """A trampoline for a method of the user's object.
+        """A trampoline for a method of the user's object, or what Serve keeps with it.
 
         Raises:
             AttributeError: it has no such method.
         """
         method = self._method(name)
+        if name == context.MULTIPLEX_WRAPPER:
+            return method
         if not callable(method):
             raise AttributeError(f"{self._live.package.deployment!r} has no method {name!r}")
         return self._trampoline(name, method)

@@ -14,6 +14,7 @@ from types import FunctionType, ModuleType
 from typing import Any
 from weakref import WeakValueDictionary
 
+from . import destructors, identity
 from . import package as packages
 from .apps import class_based, from_object, standalone
 from .asgi import Lifespan
@@ -33,6 +34,7 @@ class Live:
         cls: the user's class, or None.
         asgi: the application that answers HTTP, or None.
         lifespan: the start-up that the application went through, or None.
+        classes: the user's classes by the names under which their instances travel.
     """
 
     package: Package
@@ -40,6 +42,7 @@ class Live:
     cls: Any = None
     asgi: Any = None
     lifespan: Lifespan | None = None
+    classes: dict[str, type] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -49,14 +52,18 @@ class Place:
     Attributes:
         children: handles of the deployments that it calls.
         prepare: called with each application before it is used.
-        known: classes by the names that they were shipped under.
+        known: classes by the digests that they were shipped with.
         figures: where batches are counted.
+        spared: ids of the objects whose `__del__` waits for the end of the replica.
+        begun: the object whose constructor was called first.
     """
 
     children: Sequence[Any]
     prepare: Callable[[Any], None]
     known: MutableMapping[str, type] = field(default_factory=WeakValueDictionary)
     figures: Figures = field(default_factory=Figures)
+    spared: set[int] = field(default_factory=set)
+    begun: list[Any] = field(default_factory=list)
 
 
 async def made(package: Package, place: Place) -> Live:
@@ -70,15 +77,16 @@ async def made(package: Package, place: Place) -> Live:
         Exception: whatever the user's code raises.
     """
     packages.settle(package)
-    target, app, args, kwargs = packages.load(package.code, place.children, place.known)
+    classes: dict[str, type] = {}
+    loaded = packages.load(package.code, place.children, place.known, classes)
+    target, app, args, kwargs = loaded
+    identity.use(classes)
     target = counted(target, place.figures)
-    live = Live(package, target)
+    live = Live(package, target, classes=classes)
     if inspect.isclass(target) and package.kind != packages.ASGI_APP:
         live.cls = target
-        live.target = await _constructed(target, args, kwargs)
+        live.target = await _constructed(target, args, kwargs, place)
     set_knobs(live)
-    if package.user_config is not None:
-        await _reconfigured(live.target, package.user_config)
     if package.kind != packages.PLAIN:
         live.asgi = await _application(live, app)
         place.prepare(live.asgi)
@@ -104,12 +112,14 @@ async def following(old: Live, package: Package, place: Place) -> Live:
     packages.settle(package)
     if package.code == old.package.code:
         return replace(old, package=package)
-    target, app, _, _ = packages.load(package.code, place.children, place.known)
-    new = Live(package, target, lifespan=old.lifespan)
+    classes: dict[str, type] = {}
+    target, app, _, _ = packages.load(package.code, place.children, place.known, classes)
+    new = Live(package, target, lifespan=old.lifespan, classes=classes)
     if inspect.isclass(target) and package.kind != packages.ASGI_APP:
         new.cls = target
         new.target = object.__new__(target)
         object.__setattr__(new.target, "__dict__", old.target.__dict__)  # one state, two codes
+        destructors.spare(new.target, place.spared)
         _hand_class_over(old, new)
         counted(target, place.figures)  # last, so that a queue that goes on is not counted twice
     else:
@@ -160,25 +170,39 @@ def drops_data(old: Live, new: Live) -> bool:
     return any(after.get(name) != digest for name, digest in before.items())
 
 
-async def reconfigured(live: Live) -> None:
-    """Call the user's `reconfigure` with the package's configuration."""
-    await _reconfigured(live.target, live.package.user_config)
+def wants_rank(live: Live) -> bool:
+    """Whether the user's `reconfigure` asks for the replica's rank; Serve's own rule."""
+    method = getattr(live.target, "reconfigure", None)
+    return callable(method) and "rank" in inspect.signature(method).parameters
 
 
-async def _reconfigured(target: Any, user_config: Any) -> None:
-    method = getattr(target, "reconfigure", None)
+def reconfigured(live: Live, rank: Any) -> Any:
+    """Call the user's `reconfigure` with the package's configuration; returns what it returns.
+
+    Args:
+        live: whose it is.
+        rank: of the replica, as Serve tells it.
+
+    Raises:
+        ValueError: there is no such method.
+    """
+    method = getattr(live.target, "reconfigure", None)
     if method is None:
         raise ValueError("user_config is set, but there is no reconfigure(user_config) method")
-    outcome = method(user_config)
+    more = {"rank": rank} if wants_rank(live) else {}
+    return method(live.package.user_config, **more)
+
+
+async def _constructed(cls: Any, args: Any, kwargs: Any, place: Place) -> Any:
+    try:
+        instance = cls.__new__(cls)  # without the arguments, as Serve does
+    except TypeError:
+        return cls(*args, **kwargs)
+    place.begun.append(instance)
+    destructors.spare(instance, place.spared)
+    outcome = instance.__init__(*args, **kwargs)
     if inspect.isawaitable(outcome):
         await outcome
-
-
-async def _constructed(cls: Any, args: Any, kwargs: Any) -> Any:
-    if not inspect.iscoroutinefunction(cls.__init__):
-        return cls(*args, **kwargs)
-    instance = cls.__new__(cls)
-    await cls.__init__(instance, *args, **kwargs)
     return instance
 
 

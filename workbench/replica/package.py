@@ -74,7 +74,7 @@ def dump(
     parts: Any,
     child_number: Callable[[Any], int | None] | None,
     globals_of: Callable[[Any], dict[str, Any]] = lambda function: function.__globals__,
-    class_id: Callable[[type], str] = lambda cls: "",
+    class_id: Callable[[type], tuple[str, str] | None] = lambda cls: None,
     cache_id: Callable[[Any], str] = lambda cached: "",
 ) -> bytes:
     """Pickle by value what a deployment is made of.
@@ -84,9 +84,10 @@ def dump(
         child_number: number of an object that is another deployment, else None; None itself where
             there is no other, as it is asked for every object.
         globals_of: the globals that a function shall find where it runs.
-        class_id: name for a class that is pickled by value, the same for equal classes, so that a
-            replica which has an equal one goes on using that; "" leaves it to cloudpickle.
-        cache_id: the same for a function with a cache.
+        class_id: for a class that is pickled by value, the name under which its instances travel,
+            and a digest: a replica which has a class of that digest goes on using it. None leaves
+            the class to cloudpickle.
+        cache_id: the same digest for a function with a cache; "" for none.
 
     Returns:
         The pickle; deployments stand in it as persistent ids.
@@ -127,8 +128,10 @@ def dump(
 ID_AT = {"_make_skeleton_class": 4, "_make_skeleton_enum": 5}
 
 
-def _identified(reduced: tuple[Any, ...], qualname: str, name: str) -> tuple[Any, ...]:
-    """A class that is pickled by value, with its whole name and, unless "", a name to know it by.
+def _identified(
+    reduced: tuple[Any, ...], qualname: str, known_by: tuple[str, str] | None
+) -> tuple[Any, ...]:
+    """A class that is pickled by value, with its whole name and, unless None, what it is known by.
 
     cloudpickle forgets in which function or class another one was defined.
     """
@@ -138,7 +141,7 @@ def _identified(reduced: tuple[Any, ...], qualname: str, name: str) -> tuple[Any
         return reduced
     state, slots = rest[0]
     rest[0] = {**state, "__qualname__": qualname}, slots
-    return (make, (*args[:at], name, *args[at + 1 :]) if name else args, *rest)
+    return (make, (*args[:at], known_by, *args[at + 1 :]) if known_by else args, *rest)
 
 
 def with_globals(function: FunctionType, names: dict[str, Any]) -> FunctionType:
@@ -167,14 +170,20 @@ def culprits(target: Any, name: str) -> tuple[str, ...]:
     return ()
 
 
-def load(code: bytes, children: Sequence[Any], known: MutableMapping[str, Any]) -> Any:
+def load(
+    code: bytes,
+    children: Sequence[Any],
+    known: MutableMapping[str, Any],
+    named: MutableMapping[str, type] | None = None,
+) -> Any:
     """Unpickle what `dump` made.
 
     Args:
         code: the pickle.
         children: what stands for each deployment that is called, in the order of their numbers.
-        known: classes that this process has, by the names that `dump` gave them; new ones are
+        known: classes that this process has, by the digests that `dump` gave them; new ones are
             added. One that is known is used as it is: its variables may have changed meanwhile.
+        named: takes each class under the name by which its instances travel; see `identity.use`.
 
     Returns:
         (callable, ASGI application or None, args, kwargs).
@@ -201,9 +210,15 @@ def load(code: bytes, children: Sequence[Any], known: MutableMapping[str, Any]) 
 
     def make(maker: Callable[..., Any], at: int) -> Callable[..., Any]:
         def made(*args: Any) -> Any:
-            cls = maker(*args)
-            if known.setdefault(str(args[at]), cls) is cls and args[at] in before:
-                settled.add(cls)
+            if not isinstance(args[at], tuple):
+                return maker(*args)
+            name, digest = args[at]
+            if digest in before:
+                settled.add(cls := before[digest])
+            else:
+                cls = known[digest] = maker(*args[:at], None, *args[at + 1 :])
+            if named is not None:
+                named[name] = cls
             return cls
 
         return made

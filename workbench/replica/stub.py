@@ -11,6 +11,7 @@ from typing import Any
 from ray import cloudpickle
 
 HOST = "_workbench_host"
+SERVES = ("__call__", "__serve_multiplex_wrapper")
 
 
 class Stub:
@@ -25,22 +26,28 @@ class Stub:
     async def __init__(  # type: ignore[misc]  # Serve awaits it
         self, host: bytes, package: bytes, children: list[Any]
     ) -> None:
-        made = cloudpickle.loads(host)(children)
-        await made.start(package)
-        self._workbench_host = made
+        self._workbench_host = cloudpickle.loads(host)(children)
+        await self._workbench_host.start(package)
+
+    async def __del__(self) -> None:
+        """Serve ends the replica: so does the user's object."""
+        if HOST in vars(self):
+            await self._workbench_host.end()
+
+    def __dir__(self) -> list[str]:
+        """Serve lists the user's methods where somebody calls one that is not there."""
+        return list(self._workbench_host.names())
 
     def __getattr__(self, name: str) -> Any:
         """Whatever Serve looks for, the host has or lacks."""
-        if name == HOST or (name.startswith("__") and name != "__call__"):
+        if name == HOST or (name.startswith("__") and name not in SERVES):
             raise AttributeError(name)
         return self._workbench_host.offered(name)
 
-    def reconfigure(self, user_config: Any) -> None:
-        """Not for users: their configuration comes with the code."""
-
-    async def workbench_speaks_asgi(self) -> bool:
-        """Whether Serve's `__call__` of this replica is the ASGI entry; for the notebook."""
-        return hasattr(self, "_asgi_app")
+    @property
+    def reconfigure(self) -> Any:
+        """Serve calls it with None and the rank: the user's configuration comes with the code."""
+        return self._workbench_host.configurator()
 
     async def workbench_failure(self, request_id: str) -> str:
         """The traceback of the request with that id, or ""; for the notebook."""

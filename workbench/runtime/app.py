@@ -152,7 +152,7 @@ class App:
         """
         known = list(self._details()["deployments"])
         if deployment is None:
-            method = CALL if ray_handles.speaks_asgi(self.name, known[-1]) else "__call__"
+            method = CALL if ray_store.speaks_asgi(self.name, known[-1]) else "__call__"
             return ray_handles.handle(self.name, known[-1], method)
         if deployment not in known:
             raise PlanError(

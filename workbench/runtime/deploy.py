@@ -30,6 +30,7 @@ ANY_REPLICA = (
     "requests go to any replica, whichever multiplexed model it has; "
     'a cluster of workbench.start(data_path="python") sends them where the model is'
 )
+AUTOSCALING = "autoscaling_config"
 ADVICE = "mend the code and deploy again; app.logs() shows what the replicas wrote"
 
 
@@ -317,9 +318,21 @@ class Run:
     def _tell_serve(self) -> None:
         asked = self._request
         application = ray_serve.application_of(
-            asked.graph, self._shipped, self._stamps, self._surge
+            asked.graph, self._shipped, self._stamps, self._surge, self._scaled_as_they_are()
         )
         ray_serve.run(application, asked.name, asked.route_prefix)
+
+    def _scaled_as_they_are(self) -> set[str]:
+        """Deployments that keep as many processes as they have: nobody asked for other limits."""
+        nodes, live = self._request.graph.nodes, self._request.live.generations
+        return {
+            node.name
+            for node in nodes
+            if self._actions[node.name].kind not in (REPLACE, ADD)
+            and node.name in live
+            and node.fingerprint.light.get(AUTOSCALING)
+            == live[node.name].fingerprint.light.get(AUTOSCALING)
+        }
 
     def _undo(self, done: list[str], reason: str, outcome: str) -> int | None:
         asked, good = self._request, self._good()

@@ -197,7 +197,8 @@ def put_back(app: str, good: Good) -> None:
 
 def application(good: Good) -> Any:
     """The Serve application that a good revision is."""
-    return ray_serve.application_of(good.graph, good.shipped, good.stamps, surge=True)
+    kept = good.shipped  # its processes run
+    return ray_serve.application_of(good.graph, good.shipped, good.stamps, True, kept)
 
 
 def remove(app: str) -> None:
