@@ -1,0 +1,1 @@
+"""Ray Serve's semantics: programs under plain `serve.run` and deployed by us, asked the same."""
