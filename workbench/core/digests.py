@@ -7,12 +7,13 @@ import functools
 import hashlib
 import threading
 import types
+import typing
 import weakref
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from .applications import is_no_lifespan, lifespans_of, state_of_app
 from .bytecode import shape_of
-from .lifespans import is_none, lifespans_of
 from .objects import (
     annotations_of,
     cell_contents,
@@ -38,6 +39,7 @@ DERIVED = {
     "starlette": {"app", "path_regex", "param_convertors", "middleware_stack"},
     "pydantic": {"cls_ref", "_complete", "_original_annotation", "evaluated"},
 }
+PLAIN = frozenset((type(None), bool, int, float, complex, str, bytes, range))
 KINDS = 0x3FF  # arguments, nesting, generators and coroutines; see inspect.CO_*
 LOCKS = (type(threading.Lock()), type(threading.RLock()))
 BUILTINS = (types.BuiltinFunctionType, types.MethodDescriptorType, types.WrapperDescriptorType)
@@ -138,13 +140,12 @@ class _Writer:
     def token(self, *words: object) -> None:
         for word in words:
             data = word if isinstance(word, bytes) else str(word).encode("utf-8", "surrogatepass")
-            self._hash.update(b"%d:" % len(data))
-            self._hash.update(data)
+            self._hash.update(b"%d:%b" % (len(data), data))
 
     def write(self, thing: Any) -> None:
         """Write anything; functions and classes become edges."""
         kind = type(thing)
-        if thing is None or kind in (bool, int, float, complex, str, bytes, range):
+        if kind in PLAIN:
             self.token(kind.__name__, thing if kind is bytes else repr(thing))
         elif kind is tuple:
             self.token("tuple", len(thing))
@@ -156,7 +157,7 @@ class _Writer:
             self._code(thing)
         elif token := self._units.special(thing):
             self.token("special", token)
-        elif (lifespans := lifespans_of(thing)) is not None:
+        elif kind is types.FunctionType and (lifespans := lifespans_of(thing)) is not None:
             self._lifespans(lifespans)
         elif isinstance(thing, types.FunctionType | type):
             self._edge(thing)
@@ -227,6 +228,10 @@ class _Writer:
         elif isinstance(thing, functools.cached_property):
             self.token("cached_property", thing.attrname)
             self.write(thing.func)
+        elif isinstance(thing, typing.TypeVar):
+            self.token("type variable", thing.__name__)
+            self.token(thing.__covariant__, thing.__contravariant__)
+            self.write((thing.__bound__, thing.__constraints__))
         elif isinstance(thing, types.UnionType):
             self.token("union")
             self.write(thing.__args__)
@@ -234,7 +239,7 @@ class _Writer:
             self._mapping("mappingproxy", thing)
         elif isinstance(thing, weakref.ReferenceType):
             self.token("weakref")
-        elif is_none(thing):
+        elif is_no_lifespan(thing):
             self.token("no lifespan")
         else:
             self._object(thing)
@@ -351,7 +356,7 @@ class _Writer:
         self._units.stored |= stored_names(function.__code__)
         for name in outer_names(function):
             self.token(name)
-            state = _state_of_app(outer.get(name))
+            state = state_of_app(outer.get(name))
             if state is not None and only_attribute(function.__code__, name, "state"):
                 self._named(f"{name}.state", state)
             elif name in outer:
@@ -384,12 +389,6 @@ class _Writer:
         for name, value in members_of(cls).items():
             self.token(name)
             self.write(value)
-
-
-def _state_of_app(value: Any) -> Any:
-    """`app.state`, for code that uses nothing else of an application that is in a global."""
-    names = {f"{base.__module__}.{base.__qualname__}" for base in type(value).__mro__}
-    return value.state if "starlette.applications.Starlette" in names else None
 
 
 def _imported(name: str, digest: str) -> Unit:

@@ -53,13 +53,18 @@ def reduced(
         name_of: the name under which a process keeps a function with a cache; "" for none.
         shipped: the function that stands for another one where the code will run.
     """
-    own = fresh().get(type(thing))
+    kind = type(thing)
+    own = fresh().get(kind)
     if own is not None:
         return own(thing)
-    if type(thing) is functools._lru_cache_wrapper and _is_by_value(thing.__wrapped__):
+    if kind is functools._lru_cache_wrapper and _is_by_value(thing.__wrapped__):
         function: Any = thing.__wrapped__
         return _reduced_cache(pickler, thing, name_of(thing), shipped(function))
-    if is_dispatcher(thing) and not cloudpickle._should_pickle_by_reference(thing):
+    if (
+        kind is FunctionType
+        and is_dispatcher(thing)
+        and not cloudpickle._should_pickle_by_reference(thing)
+    ):
         return _reduced_dispatcher(pickler, thing, shipped)
     return None
 

@@ -1,4 +1,4 @@
-"""What an application does before its first request, however often FastAPI has wrapped it.
+"""What can be seen of a FastAPI or Starlette application, however often it was wrapped.
 
 Every `include_router`, and so every `@serve.ingress`, wraps the application's lifespan around the
 router's once more, also where neither does anything.
@@ -6,6 +6,7 @@ router's once more, also where neither does anything.
 
 from __future__ import annotations
 
+import functools
 from types import FunctionType
 from typing import Any
 
@@ -14,7 +15,7 @@ DEFAULT = "_DefaultLifespan"  # FastAPI's and Starlette's; it refers to the whol
 PARTS = ("original_context", "nested_context")
 
 
-def is_none(lifespan: Any) -> bool:
+def is_no_lifespan(lifespan: Any) -> bool:
     """Whether it is what an application has that was given no lifespan."""
     return type(lifespan).__name__ == DEFAULT
 
@@ -31,7 +32,7 @@ def lifespans_of(thing: Any) -> list[Any] | None:
         if isinstance(each, FunctionType) and each.__qualname__.endswith(MERGED):
             cells = dict(zip(inner.__code__.co_freevars, inner.__closure__ or (), strict=True))
             pending += [cells[part].cell_contents for part in reversed(PARTS)]
-        elif not is_none(each):
+        elif not is_no_lifespan(each):
             found.setdefault(_identity(each, inner), each)
     return list(found.values())
 
@@ -41,3 +42,14 @@ def _identity(lifespan: Any, function: Any) -> Any:
     if isinstance(function, FunctionType) and not function.__closure__:
         return function.__qualname__, function.__code__
     return id(lifespan)
+
+
+def state_of_app(value: Any) -> Any:
+    """`app.state` of an application; None for anything else."""
+    return value.state if _is_app(type(value)) else None
+
+
+@functools.lru_cache(maxsize=512)
+def _is_app(cls: Any) -> bool:
+    names = {f"{base.__module__}.{base.__qualname__}" for base in cls.__mro__}
+    return "starlette.applications.Starlette" in names
