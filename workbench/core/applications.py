@@ -46,10 +46,11 @@ def _identity(lifespan: Any, function: Any) -> Any:
 
 def state_of_app(value: Any) -> Any:
     """`app.state` of an application; None for anything else."""
-    return value.state if _is_app(type(value)) else None
+    kind: Any = type(value)
+    return value.state if _is_app(kind) else None
 
 
 @functools.lru_cache(maxsize=512)
-def _is_app(cls: Any) -> bool:
+def _is_app(cls: type) -> bool:
     names = {f"{base.__module__}.{base.__qualname__}" for base in cls.__mro__}
     return "starlette.applications.Starlette" in names
