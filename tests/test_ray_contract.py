@@ -495,3 +495,18 @@ def test_options_hold_code_that_can_be_looked_at() -> None:
     taken = inspect.getsource(autoscaling_state.DeploymentAutoscalingState.register)
     assert "self._policy = _apply_autoscaling_config(" in taken  # at once, in place
     assert "config.initial_replicas is not None" in taken
+
+
+def test_pickles_of_classes_name_what_fills_them() -> None:
+    """A replica without workbench finds it by its name; by value it would fill nothing."""
+    code = """
+from ray import serve
+from workbench.adapters import ray_graph
+@serve.deployment
+class Echo:
+    def __call__(self, x):
+        return x
+[node] = ray_graph.graph_of(Echo.bind(), {}).nodes
+assert b"teach_cloudpickle" not in node.code, "the first pickle of a process"
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)

@@ -71,3 +71,4 @@ def _sparing(fill: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
 
 
 SPARED = "workbench_spared"
+_ours()  # before a pickle begins: it would hold Ray's function itself, no longer to be found by name

@@ -12,7 +12,7 @@ from .case import Case
 from .cases import CASES
 from .worlds import OURS, PLAIN, Group
 
-AT_ONCE = 5
+AT_ONCE = 8
 
 
 class Groups:
