@@ -2,7 +2,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
-SERVING := $(addprefix tests/test_,$(addsuffix .py,data_path targets deploy redeploy tune metrics_live http))
+SERVING := $(addprefix tests/test_,$(addsuffix .py,data_path targets deploy redeploy tune metrics_live http ids disconnects))
 export TOKENIZERS_PARALLELISM = false
 export HF_HUB_OFFLINE ?= 1
 

@@ -276,11 +276,43 @@ def test_an_unreadable_traceback_does_not_hide_the_failure(server: str) -> None:
 
 
 def test_the_id_of_a_request_may_be_the_users_own(server: str) -> None:
-    """A service that is traced from outside keeps its ids."""
-    with pytest.raises(IngressError, match="about mine"):
-        Ingress(server, traceback_of=lambda request_id: f"about {request_id}").get(
-            "/fail", headers={"x-request-id": "mine"}
-        )
+    """A service that is traced from outside keeps its ids; the traceback has one beside it."""
+    asked: list[str] = []
+    ingress = Ingress(server, traceback_of=lambda request_id: asked.append(request_id) or "why")
+
+    with pytest.raises(IngressError, match="why"):
+        ingress.get("/fail", headers={"x-request-id": "mine"})
+
+    assert [len(each) for each in asked] == [32]
+
+
+@pytest.mark.parametrize("way", ["get", "stream"])
+def test_the_client_tells_failures_in_the_same_way(ingress: Ingress, way: str) -> None:
+    """What has a traceback shows it, whoever sends the request and however."""
+    with pytest.raises(IngressError, match="Traceback of 32") as caught:
+        if way == "get":
+            ingress.client.get("/fail")
+        with ingress.client.stream("GET", "/fail"):
+            pass
+
+    assert (caught.value.status, caught.value.body) == (500, "Internal Server Error")
+
+
+def test_the_client_hands_other_answers_out(ingress: Ingress) -> None:
+    """A 4xx is an answer, as for `get`."""
+    assert ingress.client.get("/nowhere").status_code == 404
+
+
+def test_a_client_of_what_is_gone_says_so() -> None:
+    """Not httpx's own error, which advises nothing."""
+    with pytest.raises(IngressError, match="nothing answers"):
+        Ingress("http://127.0.0.1:9").client.get("/")
+
+
+def test_a_stream_called_as_httpx_s_says_how_it_is_called(ingress: Ingress) -> None:
+    """The verb does not come first; httpx's own stream is the client's."""
+    with pytest.raises(PlanError, match=r"client\.stream"):
+        ingress.stream("GET", "/ticks")
 
 
 def test_a_slow_answer_is_not_taken_for_an_absent_service(ingress: Ingress) -> None:

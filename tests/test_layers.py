@@ -25,7 +25,7 @@ OWNERS = {
     },
     "sqlite3": {"adapters/history.py"},
     "ipywidgets": {"ui"},
-    "httpx": {"adapters/http.py"},
+    "httpx": {"adapters/http.py", "adapters/streams.py"},
 }
 LONGEST = 400
 BLOCK = "# --- private names of Ray", "# --- end of private names"

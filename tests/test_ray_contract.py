@@ -29,6 +29,7 @@ from ray.serve import batching
 from ray.serve._private import (
     autoscaling_state,
     constants,
+    http_util,
     logging_utils,
     long_poll,
     metrics_utils,
@@ -49,7 +50,7 @@ from workbench.adapters import (
 )
 from workbench.core.fingerprint import MULTIPLEXED
 from workbench.core.graph import Graph
-from workbench.replica import access, batches, context, identity, live
+from workbench.replica import access, batches, context, identity, ids, live
 from workbench.replica import package as packages
 from workbench.replica.figures import Figures
 
@@ -510,3 +511,15 @@ class Echo:
 assert b"teach_cloudpickle" not in node.code, "the first pickle of a process"
 """
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_serve_s_middleware_of_ids_is_looked_up_when_a_server_starts() -> None:
+    """`ids.install` exchanges it before the replica's server starts."""
+    names = http_util._apply_middlewares.__code__.co_names
+    around = ids.middlewares()[0]
+
+    assert "RequestIdMiddleware" in names
+    assert ids.SERVES.decode() == constants.SERVE_HTTP_REQUEST_ID_HEADER
+    assert http_util.validate_http_proxy_callback_return([around]) == [around]
+    assert constants.RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH in (None, ids.CALLBACK)
+    assert ids.SETTING in inspect.getsource(constants)

@@ -22,6 +22,7 @@ from ray import serve
 from workbench.core.capacity import Room
 from workbench.core.cluster import ClusterFacts, logical_cpus
 from workbench.errors import ClusterError
+from workbench.replica import ids
 
 from . import haproxy, machine, processes, ray_handles, ray_serve, ray_token, ray_workers, state
 from .ray_connect import connect
@@ -232,6 +233,8 @@ def _ray_start(head: Head, dashboard: int, agents: list[int]) -> None:
     environment["RAY_num_workers_soft_limit"] = str(cores)  # of idle ones; else the logical CPUs
     if head.data_path == "fast":
         environment |= FAST_SETTINGS | haproxy.settings(_haproxys(head.temp_dir), agents[4:])
+    else:
+        environment.setdefault(ids.SETTING, ids.CALLBACK)  # else Serve's proxy adds headers
     environment.pop("RAY_ADDRESS", None)
     environment["TMPDIR"] = head.temp_dir  # daemons leave sockets there when they are ended
     fields = {

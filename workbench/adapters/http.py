@@ -4,36 +4,59 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
-from httpx_sse import EventSource, ServerSentEvent
 from websockets.exceptions import InvalidStatus, WebSocketException
 from websockets.sync.client import ClientConnection
 from websockets.sync.client import connect as open_websocket
 
 from workbench.core.openapi import hint, operations
 from workbench.errors import IngressError, PlanError
+from workbench.replica import ids
 
 from .operations import Operations
+from .streams import Stream
 
-EVENTS = "text/event-stream"
-LINES = ("application/x-ndjson", "application/jsonl")
 SHOWN = 2000
 CONNECT_TIMEOUT_S = 10.0
 BROKEN = (httpx.RemoteProtocolError, httpx.NetworkError)
 WHEN_SENDING = ("auth", "follow_redirects")  # httpx takes these apart from the request's own
 GONE = "is the application deployed? workbench.apps() lists what runs"
 SLOW = "give it longer with timeout=..., or see app.status() and app.logs()"
+ASKED = ids.ASKED.decode()
 BUSY = "every connection is in use: close streams that are not read to their end"
+
+
+Checked = Callable[[httpx.Request, Callable[[], httpx.Response]], httpx.Response]
 
 
 def no_traceback(request_id: str) -> str:
     """Knows no traceback."""
     return ""
+
+
+class Client(httpx.Client):
+    """An `httpx.Client` whose failures are told as `Ingress` tells them.
+
+    Args:
+        checked: sends a request by what it is given, and raises where that failed.
+        **options: as in `httpx.Client`.
+    """
+
+    def __init__(self, checked: Checked, **options: Any) -> None:
+        super().__init__(**options)
+        self._checked = checked
+
+    def send(self, request: httpx.Request, **options: Any) -> httpx.Response:
+        """Send a request.
+
+        Raises:
+            IngressError: nothing answered, or the answer is 5xx.
+        """
+        return self._checked(request, lambda: httpx.Client.send(self, request, **options))
 
 
 class Ingress:
@@ -58,7 +81,8 @@ class Ingress:
         self._traceback_of, self._headers = traceback_of, headers
         host = urlsplit(base_url).hostname or ""
         self._local = host in ("localhost", "::1") or host.startswith("127.")
-        self.client = httpx.Client(
+        self.client = Client(
+            self._checked,
             base_url=self.base_url,
             timeout=httpx.Timeout(timeout_s, connect=CONNECT_TIMEOUT_S),
             verify=base_url.startswith("https:"),  # reading the certificates takes 60 ms
@@ -68,8 +92,22 @@ class Ingress:
         self.call = Operations(self.document, self.stream)
 
     def _identify(self, request: httpx.Request) -> None:
-        for name, value in {"x-request-id": uuid.uuid4().hex, **self._headers()}.items():
+        for name, value in {ASKED: uuid.uuid4().hex, **self._headers()}.items():
             request.headers.setdefault(name, value)
+
+    def _checked(
+        self, request: httpx.Request, send: Callable[[], httpx.Response]
+    ) -> httpx.Response:
+        if self.client.is_closed:
+            raise IngressError(f"{self.base_url}: the client was closed", advice=GONE)
+        try:
+            response = send()
+        except httpx.RequestError as error:
+            raise self._unanswered(request, error) from error
+        if response.status_code >= 500:
+            Stream(response, self._broken).read_bytes()
+            raise self._failed(response)
+        return response
 
     def get(self, path: str = "/", **options: Any) -> httpx.Response:
         """Send GET; see `request`."""
@@ -102,22 +140,29 @@ class Ingress:
         Raises:
             IngressError: nothing answered, or the answer is 5xx.
         """
-        response = self._sent(method, path, options)
-        if response.status_code >= 500:
-            raise self._failed(response)
-        return response
+        return self._sent(method, path, options)
 
-    def stream(self, path: str = "/", *, method: str | None = None, **options: Any) -> Stream:
+    def stream(
+        self, path: str = "/", *others: str, method: str | None = None, **options: Any
+    ) -> Stream:
         """Send a request and iterate over its answer while it arrives.
 
         Args:
             path: below the base address, with or without a leading slash.
+            *others: none; the verb does not come first.
             method: HTTP verb; by default POST when there is a body, else GET.
             **options: as in `httpx.Client.stream`.
 
         Raises:
             IngressError: a 4xx or 5xx answer; later, when the stream breaks.
+            PlanError: it was called as `httpx.stream` is, with the verb first.
         """
+        if others:
+            raise PlanError(
+                f"app.stream({path!r}, {others[0]!r}): it takes the path alone",
+                f"app.client.stream({path!r}, {others[0]!r}) is httpx's own; "
+                f"app.stream({others[0]!r}, method={path!r}) iterates over events and lines",
+            )
         has_body = any(options.get(key) is not None for key in ("json", "data", "content", "files"))
         verb = method or ("POST" if has_body else "GET")
         response = self._sent(verb, path, options, stream=True)
@@ -138,7 +183,7 @@ class Ingress:
             IngressError: nothing answered, or the service refused.
         """
         url = f"ws{self.base_url.removeprefix('http')}/{path.lstrip('/')}"
-        headers = {"x-request-id": uuid.uuid4().hex, **self._headers()}
+        headers = {ASKED: uuid.uuid4().hex, **self._headers()}
         headers |= dict(options.pop("additional_headers", {}))
         if self._local:
             options.setdefault("proxy", None)  # as for HTTP
@@ -150,7 +195,7 @@ class Ingress:
             raise IngressError(f"nothing answers at {url}: {error}", advice=GONE) from error
         except WebSocketException as error:
             status = error.response.status_code if isinstance(error, InvalidStatus) else None
-            reason = self._reason(headers["x-request-id"]) if status and status >= 500 else ""
+            reason = self._reason(headers[ASKED]) if status and status >= 500 else ""
             problem = f"{url} refused the websocket: {error}"
             raise IngressError(problem, status, reason=reason) from error
         return connection
@@ -162,14 +207,9 @@ class Ingress:
     def _sent(
         self, method: str, path: str, options: dict[str, Any], *, stream: bool = False
     ) -> httpx.Response:
-        if self.client.is_closed:
-            raise IngressError(f"{self.base_url}: the client was closed", advice=GONE)
         sending = {key: options.pop(key) for key in WHEN_SENDING if key in options}
         request = self.client.build_request(method, path, **options)
-        try:
-            return self.client.send(request, stream=stream, **sending)
-        except httpx.RequestError as error:
-            raise self._unanswered(request, error) from error
+        return self.client.send(request, stream=stream, **sending)
 
     def document(self) -> Mapping[str, Any]:
         """The OpenAPI document.
@@ -238,136 +278,6 @@ class Ingress:
             return f"(the replica's traceback could not be read: {type(error).__name__}: {error})"
 
 
-class Stream:
-    """An answer that is read while it arrives: an iterator, and a context manager that closes it.
-
-    Server-sent events give their data, JSON lines give objects, other text gives pieces of text,
-    and everything else bytes. The connection is closed at the end, by `close()`, and by leaving
-    the context.
-
-    Args:
-        response: answer whose body was not read.
-        broken: makes the error for an answer that breaks off.
-    """
-
-    def __init__(
-        self,
-        response: httpx.Response,
-        broken: Callable[[httpx.Response, Exception], IngressError],
-    ) -> None:
-        self.response = response
-        self._broken = broken
-        self._left = False
-        self._items = self._guarded(self._units())
-
-    @property
-    def media(self) -> str:
-        """Media type of the answer, or ""."""
-        kind: str = self.response.headers.get("content-type", "").partition(";")[0]
-        return kind.strip().lower()
-
-    @property
-    def comes_in_pieces(self) -> bool:
-        """Whether the answer is server-sent events or JSON lines."""
-        return self.media == EVENTS or self.media in LINES
-
-    def __repr__(self) -> str:
-        return f"<stream of {self.media or 'bytes'} from {self.response.url}: iterate over it>"
-
-    def __iter__(self) -> Iterator[Any]:
-        return self
-
-    def __next__(self) -> Any:
-        item = next(self._items)
-        return item.data if isinstance(item, ServerSentEvent) else item
-
-    def __enter__(self) -> Stream:
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self.close()
-
-    def events(self) -> Iterator[ServerSentEvent]:
-        """The server-sent events that are still to come, whole: `event`, `data`, `id`, `retry`.
-
-        Raises:
-            PlanError: the answer is none of server-sent events.
-        """
-        if self.media != EVENTS:
-            raise PlanError(
-                f"{self.response.url} sends {self.media or 'bytes'}, not {EVENTS}",
-                "iterate over the stream itself",
-            )
-        return self._items
-
-    def read(self) -> Any:
-        """The whole answer: JSON parsed, other text as str, else bytes; None when it is empty.
-
-        Raises:
-            IngressError: it broke off, or is not the JSON that it says it is.
-        """
-        content = self.read_bytes()
-        if self.media == "application/json" or self.media.endswith("+json"):
-            with self._guard():
-                return json.loads(content) if content else None
-        if self.media.startswith("text/"):
-            return self.response.text
-        return content or None
-
-    def read_bytes(self) -> bytes:
-        """The whole answer as it came.
-
-        Raises:
-            IngressError: it broke off.
-        """
-        with self._guard():
-            return self.response.read()
-
-    def close(self) -> None:
-        """Close the connection; the iteration ends."""
-        self._left = True
-        self.response.close()
-
-    def _units(self) -> Iterator[Any]:
-        if self.media == EVENTS:
-            yield from EventSource(self.response).iter_sse()
-        elif self.media in LINES:
-            yield from (json.loads(each) for each in _lines(self.response.iter_bytes()) if each)
-        elif self.media.startswith("text/") or self.media == "application/json":
-            yield from self.response.iter_text()
-        else:
-            yield from self.response.iter_bytes()
-
-    def _guarded(self, items: Iterator[Any]) -> Iterator[Any]:
-        try:
-            with self._guard():
-                for item in items:
-                    yield item
-                    if self._left:
-                        return  # pieces that came along with this one are not wanted either
-        except IngressError:
-            if not self._left:  # after close() there is nothing more to read, which is no break
-                raise
-
-    @contextmanager
-    def _guard(self) -> Iterator[None]:
-        try:
-            yield
-        except (httpx.RequestError, httpx.StreamError, json.JSONDecodeError) as error:
-            raise self._broken(self.response, error) from error
-        finally:
-            self.response.close()
-
-
-def _lines(chunks: Iterator[bytes]) -> Iterator[bytes]:
-    """Split at newlines alone: `str.splitlines` would split at characters that JSON may hold."""
-    rest = b""
-    for chunk in chunks:
-        *whole, rest = (rest + chunk).split(b"\n")
-        yield from (line.strip() for line in whole)
-    yield rest.strip()
-
-
 def _has_no_route(response: httpx.Response) -> bool:
     """Whether Serve's proxy, not the application, answered that there is nothing here."""
     return response.status_code == 404 and "/-/routes" in response.text
@@ -395,4 +305,4 @@ def _shortened(text: str) -> str:
 
 
 def _id(request: httpx.Request) -> str:
-    return str(request.headers.get("x-request-id", ""))
+    return str(request.headers.get(ASKED, ""))

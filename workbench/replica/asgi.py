@@ -7,7 +7,7 @@ import re
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
-from . import bodies
+from . import bodies, ids
 from .failures import Failures, traceback_text
 from .figures import Figures
 from .keys import admits, refuse
@@ -118,6 +118,7 @@ class Ingress:
             await self._answer_lifespan(receive, send)
             return
         app, lifespan, key_digest = self._current()
+        asked, send = ids.taken_from(scope), ids.announced(send)
         if not admits(key_digest, scope["headers"]):
             app = refuse
         elif scope.get("method", "GET") != "GET":
@@ -136,7 +137,7 @@ class Ingress:
             try:
                 await app(scope, receive, counted.watched(send))
             except Exception as error:
-                self._failures.record(request_id(scope), error)
+                self._failures.record(asked, error)
                 raise
 
     async def _answer_lifespan(self, receive: Receive, send: Send) -> None:
@@ -174,11 +175,6 @@ def under_prefix(scope: Message) -> Message:
         return scope
     path, root = prefix + scope["path"], prefix + scope.get("root_path", "")
     return {**scope, "path": path, "root_path": root}
-
-
-def request_id(scope: Message) -> str:
-    """The `x-request-id` header of a request, or ""."""
-    return _header(scope, b"x-request-id")
 
 
 def _header(scope: Message, name: bytes) -> str:

@@ -30,8 +30,10 @@ class Failures:
         self._texts: OrderedDict[str, str] = OrderedDict()
 
     def record(self, request_id: str, error: BaseException) -> None:
-        """Keep the traceback of `error` under `request_id`."""
+        """Keep the traceback of `error` under `request_id`; under "" nobody asks for it."""
         self._explain(error)
+        if not request_id:
+            return
         self._texts[request_id] = traceback_text(error)
         while len(self._texts) > KEPT:
             self._texts.popitem(last=False)

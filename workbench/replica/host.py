@@ -18,11 +18,12 @@ from ray import serve
 
 # --- private names of Ray: pinned by tests/test_ray_contract.py
 from ray.serve._private import constants
+from starlette.requests import Request
 
-from . import access, context, destructors, direct, gpu, identity, openmp
+from . import access, context, destructors, direct, gpu, identity, ids, openmp
 from . import live as lives
 from . import package as packages
-from .asgi import Ingress, add_handler, request_id
+from .asgi import Ingress, add_handler
 from .failures import Failures
 from .figures import Figures
 from .link import Link, find_store
@@ -222,6 +223,7 @@ class Host:
     def ingress(self) -> Ingress:
         """The ASGI application for Serve: it delegates to the current one."""
         direct.install()
+        ids.install()
         return Ingress(self.failures, self._shown, self._handlers, self.figures)
 
     def _shown(self) -> Any:
@@ -241,6 +243,7 @@ class Host:
         if inspect.isasyncgenfunction(method):
 
             async def call(*args: Any, **kwargs: Any) -> Any:
+                _asked(args)
                 with begun():
                     async with aclosing(self._method(name)(*args, **kwargs)) as items:
                         async for item in items:
@@ -249,27 +252,30 @@ class Host:
         elif inspect.isgeneratorfunction(method):
 
             def call(*args: Any, **kwargs: Any) -> Any:
+                _asked(args)
                 with begun():
                     yield from self._method(name)(*args, **kwargs)
 
         elif inspect.iscoroutinefunction(method):
 
             async def call(*args: Any, **kwargs: Any) -> Any:  # type: ignore[misc]  # as above
+                asked = _asked(args)
                 with begun() as request:
                     try:
                         return request.answer(await self._method(name)(*args, **kwargs))
                     except Exception as error:
-                        self._remember(args, error)
+                        self._remember(asked, error)
                         raise
 
         else:
 
             def call(*args: Any, **kwargs: Any) -> Any:
+                asked = _asked(args)
                 with begun() as request:
                     try:
                         return request.answer(self._method(name)(*args, **kwargs))
                     except Exception as error:
-                        self._remember(args, error)
+                        self._remember(asked, error)
                         raise
 
         return functools.wraps(method)(call) if inspect.isroutine(method) else call
@@ -277,11 +283,15 @@ class Host:
     def _explain(self, error: BaseException) -> None:
         gpu.explain(error, self._live.package)
 
-    def _remember(self, args: tuple[Any, ...], error: Exception) -> None:
-        scope = getattr(args[0], "scope", None) if args else None
+    def _remember(self, asked: str, error: Exception) -> None:
         self._explain(error)
-        if isinstance(scope, dict):
-            self.failures.record(request_id(scope), error)
+        self.failures.record(asked, error)
+
+
+def _asked(args: tuple[Any, ...]) -> str:
+    """The id by which a notebook asks for the traceback, where a call is an HTTP request."""
+    scope = args[0].scope if args and isinstance(args[0], Request) else None
+    return "" if scope is None else ids.taken_from(scope, whole=False)
 
 
 def _called(handle: Any) -> Any:

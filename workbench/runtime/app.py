@@ -65,7 +65,7 @@ class App:
 
     @property
     def client(self) -> Any:
-        """The `httpx.Client` behind `get`, `post` and the others."""
+        """The `httpx.Client` behind `get`, `post` and the others; it raises `IngressError` too."""
         return self._ingress.client
 
     @property
@@ -126,17 +126,19 @@ class App:
         """
         return self._ingress.request(method, path, **options)
 
-    def stream(self, path: str = "/", **options: Any) -> Any:
+    def stream(self, path: str = "/", *others: str, **options: Any) -> Any:
         """Iterate over an answer while it arrives: server-sent events, lines or chunks.
 
         Args:
             path: below the route prefix.
+            *others: none; the verb does not come first.
             **options: as in `httpx.Client.stream`; `method=` defaults to POST when there is a body.
 
         Raises:
             IngressError: a 4xx or 5xx answer, or the stream broke.
+            PlanError: it was called as `httpx.stream` is; `client.stream` is that.
         """
-        return self._ingress.stream(path, **options)
+        return self._ingress.stream(path, *others, **options)
 
     def websocket(self, path: str = "/", **options: Any) -> Any:
         """Open a websocket; a context manager with `send` and `recv`."""

@@ -62,11 +62,8 @@ class Service:
             shown = (app, *map(id, _changeable(app)))
             if self._shown is None or self._shown[0] is not app or self._shown != shown:
                 self._shown = None
-                with _hidden():
-                    deployed = workbench.deploy(
-                        _target(app), name=NAME, route_prefix="/", mode=MODE, timeout_s=60
-                    )
-                self._shown, self._url = shown, httpcore.URL(deployed.url)
+                self._url = httpcore.URL(_deployed(_target(app)).url)
+                self._shown = shown
             return self._url
 
 
@@ -182,6 +179,18 @@ async def _read(socket: Any, send: Send) -> None:
         await send({"type": "websocket.close", **closed})
 
 
+def _deployed(target: Any) -> Any:
+    """Deploy as from a notebook's cells; what cannot be pickled, as imported from a module."""
+    options: dict[str, Any] = {"name": NAME, "route_prefix": "/", "mode": MODE, "timeout_s": 60}
+    try:
+        with _hidden():
+            return workbench.deploy(target, **options)
+    except workbench.PlanError as error:
+        if "cannot be sent" not in str(error):
+            raise
+        return workbench.deploy(target, **options)
+
+
 def _target(app: Any) -> Any:
     """What `deploy()` is given: any other ASGI application goes in by Serve's own ingress."""
     if isinstance(app, Starlette | Router):
@@ -191,7 +200,7 @@ def _target(app: Any) -> Any:
 
 def _changeable(app: Any) -> list[Any]:
     """What a test may set on an application between two requests."""
-    overrides = getattr(app, "dependency_overrides", {})
+    overrides = getattr(app, "dependency_overrides", None) or {}
     return [*overrides, *overrides.values(), *getattr(app, "routes", ())]
 
 
@@ -247,4 +256,4 @@ def pytest_runtest_logreport(report: pytest.TestReport) -> None:
 def pytest_sessionfinish() -> None:
     """Leave nothing behind."""
     if SERVICE.reached:
-        workbench.connect(NAME).delete()
+        workbench.delete(NAME)
