@@ -11,6 +11,7 @@ from . import bodies, ids
 from .failures import Failures, traceback_text
 from .figures import Figures
 from .keys import admits, refuse
+from .sockets import revealed
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -119,6 +120,8 @@ class Ingress:
             return
         app, lifespan, key_digest = self._current()
         asked, send = ids.taken_from(scope), ids.announced(send)
+        if scope["type"] == "websocket":
+            receive = revealed(receive)
         if not admits(key_digest, scope["headers"]):
             app = refuse
         elif scope.get("method", "GET") != "GET":

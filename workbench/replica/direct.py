@@ -29,6 +29,7 @@ from ray.serve._private.constants import (
 from ray.serve._private.tracing_utils import is_tracing_enabled
 
 from .asgi import App, Message, Receive, Send
+from .sockets import disguised
 
 # --- end of private names
 
@@ -73,6 +74,8 @@ class Direct:
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """Answer a request; health checks and whatever else is special go Serve's way."""
         request_id, size = self._plain(scope)
+        if scope["type"] == "websocket":
+            receive = disguised(receive)
         if size > SMALL_BYTES:
             await self._serves_way(scope, receive, send)
             return
@@ -220,7 +223,8 @@ class Call:
         self._messages: deque[Message] = deque()
         self._task: asyncio.Task[None] | None = None
         self._ended = self._promised = self._asked = False
-        self._answered = asyncio.Event()  # of the user's event loop: the response is complete
+        self._looks = False  # whether the user's code asks by itself whether the client is there
+        self._gone = asyncio.Event()  # of the user's event loop: nobody takes a response any more
         self._error: BaseException | None = None
 
     # --- on the replica's event loop
@@ -253,7 +257,10 @@ class Call:
     async def _until_gone(self) -> None:
         while (await self._disconnected())["type"] != "http.disconnect":
             pass
-        self.cancel(LEFT)
+        if self._looks:
+            self._theirs.call_soon_threadsafe(self._gone.set)
+        else:
+            self.cancel(LEFT)
 
     def leave_alone(self) -> None:
         """Do not cancel it any more."""
@@ -303,7 +310,7 @@ class Call:
     async def _send(self, message: Message) -> None:
         self._messages.append(message)
         if _is_last(message):
-            self._answered.set()
+            self._gone.set()
         if not self._promised:  # what is sent in one go, with the end, is handed over in one go
             self._promised = True
             self._theirs.call_soon(self._keep_promise)
@@ -318,9 +325,10 @@ class Call:
 
     async def _receive(self) -> Message:
         if not self._asked:
-            self._asked = True
+            self._asked, self._looks = True, not self._body  # else it reads its body
             return {"type": "http.request", "body": self._body, "more_body": False}
-        await self._answered.wait()
+        self._looks = True
+        await self._gone.wait()
         return {"type": "http.disconnect"}
 
 
