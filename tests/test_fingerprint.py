@@ -320,7 +320,6 @@ def test_what_looks_at_self_counts_with_what_it_uses() -> None:
 
 UNSOUND = {
     "slots": ("class Base:\n", "class Base:\n    __slots__ = ('x',)\n", "__slots__"),
-    "default": ("def helper(self, text)", "def helper(self, text, seen=[])", "default"),
     "async": (
         "def helper(self, text):",
         "async def helper(self, text):",

@@ -128,9 +128,12 @@ def test_ray_pickles_the_same_by_itself(names: dict[str, Any], tmp_path: Path) -
     assert elsewhere(loading, blob, tmp_path) == repr(EXPECTED)
 
 
-def test_a_process_keeps_the_cache_that_it_has(names: dict[str, Any]) -> None:
+def test_a_process_keeps_the_functions_that_it_has(names: dict[str, Any]) -> None:
     """New code beside it uses the same function, with what it loaded."""
-    blob = packages.dump((names["answers"], None, (), {}), None, cache_id=lambda c: c.__name__)
+    load = names["load"]
+    blob = packages.dump(
+        (names["answers"], None, (), {}), None, kept=lambda f: f.__name__ if f is load else ""
+    )
     known: dict[str, Any] = {}
     first = packages.load(blob, [], known)[0].__globals__["load"]
     loaded = first()

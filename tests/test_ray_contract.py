@@ -353,7 +353,9 @@ def test_options_of_the_user_win() -> None:
     """Our surge and shutdown wait are defaults, not orders."""
     mine = Child.options(graceful_shutdown_wait_loop_s=7)
     nodes = [*ray_graph.graph_of(mine, {}).nodes, *ray_graph.graph_of(Child, {}).nodes]
-    hosted = [ray_serve._hosted(node, surge=True, stamp=20.0, version="v", kept=False) for node in nodes]
+    hosted = [
+        ray_serve._hosted(node, surge=True, stamp=20.0, version="v", kept=False) for node in nodes
+    ]
     first, second = (each._deployment_config for each in hosted)
 
     assert first.graceful_shutdown_wait_loop_s == 7

@@ -14,9 +14,10 @@ from workbench.core import targets
 from workbench.core.digests import Units
 from workbench.core.fingerprint import Fingerprint, Parts, fingerprint
 from workbench.core.graph import Graph, Node, kebab, need_of
+from workbench.core.keepers import Keepers
 from workbench.core.references import outer_names
 from workbench.core.sizes import heaviest
-from workbench.core.units import closure_digest, reached
+from workbench.core.units import closure_digest
 from workbench.errors import PlanError, WorkbenchError
 from workbench.replica import identity, routes
 from workbench.replica import package as packages
@@ -266,7 +267,8 @@ class _Code:
         numbers = {key: number for number, key in enumerate(self._children)}
         parts = (self._target, self._app, self._args, self._kwargs)
         number = (lambda obj: numbers.get(id(obj))) if numbers else None
-        return _dumped(parts, number, name, self._globals_of, self._class_id, self._cache_id)
+        kept = Keepers(self._units).name
+        return _dumped(parts, number, name, self._globals_of, self._class_id, kept)
 
     def fingerprint(
         self, kind: str, deployment: Any, called: list[tuple[str, Digests]]
@@ -297,19 +299,6 @@ class _Code:
         digest = closure_digest([self._units.of(cls)])
         own = isinstance(self._target, type) and cls in self._target.__mro__
         return identity.name(cls, lambda: digest), digest + (secrets.token_hex(4) if own else "")
-
-    def _cache_id(self, cached: Any) -> str:
-        """The same for equal functions with a cache: a replica goes on using the one that it has.
-
-        But not where its code may have given that one other globals meanwhile.
-        """
-        function = cached.__wrapped__
-        if "__class__" in function.__code__.co_freevars:
-            return ""  # it belongs to the class that it stands in
-        unit = self._units.of(cached)
-        if self._units.stored & {each.label.strip("`") for each in reached([unit])}:
-            return ""
-        return f"cache {closure_digest([unit])}"
 
     def _globals_of(self, function: Any) -> dict[str, Any]:
         """Globals of the place where the class stands, also for the copies that Ray made.

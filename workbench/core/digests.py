@@ -62,7 +62,7 @@ class Units:
     Attributes:
         variables: the global variables that hold neither functions, classes nor modules, by
             `<module>:<name>`.
-        kept: why functions cannot be exchanged: what they keep for themselves.
+        keepers: functions that keep something for themselves; see `keepers`.
         stored: names of the global variables that code assigns to while it runs.
         opaque: objects that cannot be looked into.
     """
@@ -80,7 +80,7 @@ class Units:
         self._units: dict[int, Unit] = {}
         self._alive: list[Any] = []  # an id may not be used again while its unit is remembered
         self.variables: dict[str, Unit] = {}
-        self.kept: list[str] = []
+        self.keepers: list[Any] = []
         self.stored: set[str] = set()
         self.opaque: list[str] = []
 
@@ -223,6 +223,7 @@ class _Writer:
         elif isinstance(thing, LOCKS):
             self.token("lock", type(thing).__name__)
         elif isinstance(thing, functools._lru_cache_wrapper):
+            self._units.keepers.append(thing)
             self.token("lru_cache", thing.cache_parameters())
             self.write(thing.__wrapped__)
         elif isinstance(thing, functools.cached_property):
@@ -344,8 +345,8 @@ class _Writer:
         self.write(function.__kwdefaults__)
         self.write(annotations_of(function))
         self._mapping("attributes", function.__dict__)
-        if not installed:
-            self._units.kept += keeps(function)
+        if not installed and keeps(function):
+            self._units.keepers.append(function)
         for name, cell in closure_of(function).items():
             self.token(name)
             if name != "__class__":  # for super(): the class that holds the function

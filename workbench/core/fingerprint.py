@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from .digests import Units
+from .keepers import Keepers
 from .objects import members_of
 from .reach import members_used
 from .references import mentioned
@@ -304,8 +305,8 @@ def _way(function: Any) -> str:
 def _fixed(parts: Parts, units: Units) -> str:
     if units.opaque:
         return f"{units.opaque[0]}: it cannot be compared"
-    if units.kept:
-        return units.kept[0]
+    if unsound := Keepers(units).unsound():
+        return unsound
     if not inspect.isclass(parts.target):
         return ""
     cls = parts.target

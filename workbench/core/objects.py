@@ -37,10 +37,12 @@ def closure_of(function: types.FunctionType) -> dict[str, Any]:
     return dict(zip(function.__code__.co_freevars, function.__closure__ or (), strict=True))
 
 
-def keeps(function: types.FunctionType) -> list[str]:
+def keeps(function: Any) -> list[str]:
     """What a function keeps for itself, so that a new one would begin afresh."""
+    if not isinstance(function, types.FunctionType):
+        return []
     found = [
-        f"`{function.__name__}` keeps `{name}` in a closure, which cannot be handed over"
+        f"`{function.__name__}` keeps `{name}` in a closure"
         for name, cell in closure_of(function).items()
         if isinstance(cell_contents(cell), CONTAINERS)
     ]

@@ -75,7 +75,7 @@ def dump(
     child_number: Callable[[Any], int | None] | None,
     globals_of: Callable[[Any], dict[str, Any]] = lambda function: function.__globals__,
     class_id: Callable[[type], tuple[str, str] | None] = lambda cls: None,
-    cache_id: Callable[[Any], str] = lambda cached: "",
+    kept: Callable[[Any], str] = lambda function: "",
 ) -> bytes:
     """Pickle by value what a deployment is made of.
 
@@ -87,7 +87,7 @@ def dump(
         class_id: for a class that is pickled by value, the name under which its instances travel,
             and a digest: a replica which has a class of that digest goes on using it. None leaves
             the class to cloudpickle.
-        cache_id: the same digest for a function with a cache; "" for none.
+        kept: name for a function that keeps something for itself, likewise; "" for others.
 
     Returns:
         The pickle; deployments stand in it as persistent ids.
@@ -97,15 +97,16 @@ def dump(
 
     class Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # ray ships no types for it
         def reducer_override(self, obj: Any) -> Any:
-            if isinstance(obj, FunctionType):
-                if obj in MAKERS.values():
-                    return obj.__name__
-                obj = shipped(obj)
+            if isinstance(obj, FunctionType) and obj in MAKERS.values():
+                return obj.__name__
             named = sentinels.find(obj)
             if named is not None:
                 return getattr, named
-            special = pickles.reduced(self, obj, cache_id, shipped)
-            reduced = super().reducer_override(obj) if special is None else special
+            special = pickles.reduced(self, obj, kept, shipped)
+            if special is not None:
+                return special
+            function = isinstance(obj, FunctionType)
+            reduced = super().reducer_override(shipped(obj) if function else obj)
             if isinstance(obj, type) and isinstance(reduced, tuple):
                 return _identified(reduced, obj.__qualname__, class_id(obj))
             return reduced

@@ -1,13 +1,15 @@
 """Objects that pickle cannot carry by itself, and what they become in another process.
 
 Locks, context variables and thread pools serve one process: another one gets its own. Functions
-with a cache, and generic functions, are pickled by value like any other function of a notebook;
-a process that has such a function already, with an equal cache's key, goes on using that one.
+with a cache, and generic functions, are pickled by value like any other function of a notebook. A
+function that keeps something for itself has a name, by which a process goes on using its own.
 """
 
 from __future__ import annotations
 
 import functools
+import queue
+import re
 import threading
 from collections.abc import Callable, MutableMapping
 from concurrent.futures import ThreadPoolExecutor
@@ -42,7 +44,7 @@ def is_dispatcher(thing: Any) -> bool:
 def reduced(
     pickler: Any,
     thing: Any,
-    name_of: Callable[[Any], str] = lambda cached: "",
+    name_of: Callable[[Any], str] = lambda function: "",
     shipped: Callable[[FunctionType], FunctionType] = lambda function: function,
 ) -> Any:
     """How to pickle what cloudpickle does not, or None.
@@ -50,7 +52,7 @@ def reduced(
     Args:
         pickler: a pickler of cloudpickle's.
         thing: any object.
-        name_of: the name under which a process keeps a function with a cache; "" for none.
+        name_of: the name under which a process keeps a function; "" for none.
         shipped: the function that stands for another one where the code will run.
     """
     kind = type(thing)
@@ -60,13 +62,12 @@ def reduced(
     if kind is functools._lru_cache_wrapper and _is_by_value(thing.__wrapped__):
         function: Any = thing.__wrapped__
         return _reduced_cache(pickler, thing, name_of(thing), shipped(function))
-    if (
-        kind is FunctionType
-        and is_dispatcher(thing)
-        and not cloudpickle._should_pickle_by_reference(thing)
-    ):
+    if kind is not FunctionType:
+        return None
+    if is_dispatcher(thing) and _is_by_value(thing):
         return _reduced_dispatcher(pickler, thing, shipped)
-    return None
+    name = name_of(thing)
+    return _reduced_keeper(pickler, name, shipped(thing)) if name else None
 
 
 def _is_by_value(function: Any) -> bool:
@@ -107,6 +108,21 @@ def set_cached(cached: Any, state: tuple[Any, dict[str, Any]]) -> Any:
     return cached
 
 
+def _reduced_keeper(pickler: Any, name: str, function: FunctionType) -> tuple[Any, ...]:
+    pieces, state = pickler._function_getnewargs(function), cloudpickle._function_getstate(function)
+    return make_keeper, (name, pieces), state, None, None, set_keeper
+
+
+def make_keeper(name: str, pieces: tuple[Any, ...]) -> Any:
+    """A function without globals and closure; `set_keeper` completes it. `name` is as above."""
+    return cloudpickle._make_function(*pieces)
+
+
+def set_keeper(function: Any, state: Any) -> Any:
+    """Give a function that `make_keeper` made its globals, closure and attributes."""
+    return cloudpickle._function_setstate(function, state)
+
+
 def _reduced_dispatcher(
     pickler: Any, thing: Any, shipped: Callable[[FunctionType], FunctionType]
 ) -> tuple[Any, ...]:
@@ -134,7 +150,11 @@ def set_dispatcher(thing: Any, state: tuple[Any, dict[type, Any]]) -> Any:
 
 # What names in a pickle stand for where it is loaded, which has no `workbench` to import from.
 MAKERS = {
-    each.__name__: each for each in (make_cached, set_cached, make_dispatcher, set_dispatcher)
+    each.__name__: each
+    for each in (
+        *(make_cached, set_cached, make_keeper, set_keeper),
+        *(make_dispatcher, set_dispatcher),
+    )
 }
 
 
@@ -142,21 +162,31 @@ def makers(known: MutableMapping[str, Any]) -> dict[str, Callable[..., Any]]:
     """The same for one load, with the functions that the process keeps: those are left as they are.
 
     Args:
-        known: functions with a cache, by their names; new ones are added.
+        known: functions that keep something, by their names; new ones are added.
     """
     before = dict(known)  # held meanwhile, whoever else lets go of them
     kept = {id(each) for each in before.values()}
 
-    def make(name: str, *how: Any) -> Any:
-        made = known.get(name) or make_cached(name, *how)
-        if name:
-            known[name] = made
+    def making(make: Callable[..., Any]) -> Callable[..., Any]:
+        def made(name: str, *how: Any) -> Any:
+            found = known.get(name) or make(name, *how)
+            if name:
+                known[name] = found
+            return found
+
         return made
 
-    def complete(cached: Any, state: Any) -> Any:
-        return cached if id(cached) in kept else set_cached(cached, state)
+    def setting(complete: Callable[..., Any]) -> Callable[..., Any]:
+        return lambda thing, state: thing if id(thing) in kept else complete(thing, state)
 
-    return {**MAKERS, "make_cached": make, "set_cached": complete}
+    return {
+        **MAKERS,
+        **{"make_cached": making(make_cached), "set_cached": setting(set_cached)},
+        **{"make_keeper": making(make_keeper), "set_keeper": setting(set_keeper)},
+    }
+
+
+COUNTED = re.compile(r"ThreadPoolExecutor-\d+_?\d*")  # Python's own names for a pool's threads
 
 
 def _variable(thing: ContextVar[Any]) -> tuple[Any, ...]:
@@ -168,7 +198,8 @@ def _variable(thing: ContextVar[Any]) -> tuple[Any, ...]:
 
 
 def _pool(thing: Any) -> tuple[Any, ...]:
-    how = thing._max_workers, thing._thread_name_prefix, thing._initializer, thing._initargs
+    given, prefix = not COUNTED.fullmatch(thing._thread_name_prefix), thing._thread_name_prefix
+    how = thing._max_workers, prefix if given else "", thing._initializer, thing._initargs
     return ThreadPoolExecutor, how
 
 
@@ -179,6 +210,7 @@ def fresh() -> dict[type, Callable[[Any], Any]]:
         type(threading.Lock()): lambda thing: (threading.Lock, ()),
         type(threading.RLock()): lambda thing: (threading.RLock, ()),
         threading.local: lambda thing: (threading.local, ()),
+        queue.SimpleQueue: lambda thing: (queue.SimpleQueue, ()),
         WeakKeyDictionary: lambda thing: (WeakKeyDictionary, (dict(thing),)),
         WeakValueDictionary: lambda thing: (WeakValueDictionary, (dict(thing),)),
         ContextVar: _variable,
