@@ -93,7 +93,7 @@ STATEMENTS = {
         [1, 3],
     ),
     "a nested function": (
-        "def inner(x):\n    def innermost():\n        return x + 1\n    return innermost()\nreturn inner(1)",
+        "def inner(x):\n    def most():\n        return x + 1\n    return most()\nreturn inner(1)",
         "x + 1",
         "x + 2",
         3,
@@ -435,10 +435,8 @@ FLOWS = [
         "one of two functions that call each other is edited",
         edit("odd", "return False", "return None"),
         even="def even(n):\n    return True if n == 0 else odd(n - 1)",
-        odd="def odd(n):\n    return False if n == 0 else even(n - 1)".replace(
-            "False if n == 0 else", "False if n == 0 else"
-        )
-        + "\n\ndef never():\n    return False",
+        odd="def odd(n):\n    return False if n == 0 else even(n - 1)\n\n"
+        "def never():\n    return False",
         service=service("[even(4), never()]"),
         rung=SWAP,
         answer=[True, None],

@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-from . import cut, functions, values
+from . import classes, cut, functions, targets, values, web
 from .book import Flow
 
-FLOWS: list[Flow] = [*cut.FLOWS, *functions.FLOWS, *values.FLOWS]
+FLOWS: list[Flow] = [
+    *cut.FLOWS,
+    *functions.FLOWS,
+    *values.FLOWS,
+    *classes.FLOWS,
+    *web.FLOWS,
+    *targets.FLOWS,
+]
