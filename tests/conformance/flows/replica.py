@@ -15,6 +15,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import traceback
 from multiprocessing.connection import Client, Connection, Listener
 from pathlib import Path
 from typing import Any
@@ -22,15 +23,19 @@ from typing import Any
 import httpx
 
 from workbench.adapters import ray_serve
+from workbench.core.fingerprint import Fingerprint
 from workbench.core.graph import Node
 from workbench.replica import live as lives
 from workbench.replica import package as packages
+
+from .book import Flow, opened
+from .rungs import graph
 
 KEY = b"workbench"
 
 
 class Replica:
-    """One service in a process of its own. Use it as a context manager.
+    """One service, or one kernel, in a process of its own. Use it as a context manager.
 
     Args:
         server: address of the server that forks.
@@ -45,13 +50,18 @@ class Replica:
     def __exit__(self, *exception: object) -> None:
         self._line.close()
 
-    def make(self, node: Node) -> None:
-        """Start with this code, as a new process does."""
-        self._do("make", shipped(node))
+    def pack(self, flow: Flow) -> tuple[bytes, Fingerprint]:
+        """Run all cells of a notebook in this process, as a new kernel does, and pack it."""
+        blob, made_of = self._do("pack", flow)
+        return blob, made_of
 
-    def follow(self, node: Node) -> None:
+    def make(self, package: bytes) -> None:
+        """Start with this code, as a new process does."""
+        self._do("make", package)
+
+    def follow(self, package: bytes) -> None:
         """Take over with this code, as a live process does at a swap."""
-        self._do("follow", shipped(node))
+        self._do("follow", package)
 
     def ask(self, request: str) -> Any:
         """The answer to a request; see `Flow.asks`."""
@@ -94,6 +104,7 @@ def serve_forever(address: str) -> None:
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the system reaps them
     with Listener(address, authkey=KEY) as listener:
         print("ready", flush=True)
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # nobody reads what services print
         while True:
             line = listener.accept()
             if os.fork() == 0:
@@ -112,7 +123,9 @@ async def _play(line: Connection) -> None:
         what, value = await asyncio.to_thread(line.recv)
         try:
             answer = None
-            if what == "make":
+            if what == "pack":
+                answer = _packed(value)
+            elif what == "make":
                 live = await lives.made(packages.unpickled(value), place)
             elif what == "follow":
                 assert live is not None
@@ -121,7 +134,13 @@ async def _play(line: Connection) -> None:
                 answer = await _answer(live, value)
             line.send((True, answer))
         except BaseException as error:
-            line.send((False, "".join(_lines(error))))
+            line.send((False, "".join(traceback.format_exception(error))))
+
+
+def _packed(flow: Flow) -> tuple[bytes, Fingerprint]:
+    with opened(flow, Path.cwd()) as book:
+        node = graph(book.target()).ingress
+    return shipped(node), node.fingerprint
 
 
 async def _followed(old: lives.Live, package: packages.Package, place: lives.Place) -> lives.Live:
@@ -140,8 +159,8 @@ async def _answer(live: Any, request: str) -> Any:
         return await outcome if inspect.isawaitable(outcome) else outcome
     transport = httpx.ASGITransport(live.asgi, raise_app_exceptions=False)
     async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
-        content = body[0] if body else None
-        response = await client.request(how, path, content=content)
+        json_body = {"json": json.loads(body[0])} if body else {}
+        response = await client.request(how, path, **json_body)
     return read_answer(response)
 
 
@@ -152,9 +171,3 @@ def read_answer(response: httpx.Response) -> Any:
     except ValueError:
         content = response.text
     return content if response.status_code == 200 else [response.status_code, content]
-
-
-def _lines(error: BaseException) -> list[str]:
-    import traceback
-
-    return traceback.format_exception(error)

@@ -4,9 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
+from fastapi import FastAPI
+from ray import serve
+
 from workbench.adapters.ray_graph import graph_of
 from workbench.core.graph import Graph
 from workbench.core.plan import ADD, KEEP, REMOVE, REPLACE, SWAP, TUNE, Plan, make_plan
+
+# Ray's pickler learns Starlette's types when a process attaches to a cluster, or here.
+serve.ingress(FastAPI())(type("Any", (), {}))
 
 LADDER = (KEEP, TUNE, SWAP, REPLACE, ADD, REMOVE)
 

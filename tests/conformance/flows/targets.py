@@ -45,6 +45,7 @@ FLOWS = [
     flow(
         "a batched method is edited",
         edit("service", "x * 2", "x * 3"),
+        cluster=True,
         service=service("await self.many(2)", more=BATCHED).replace(
             "def answer", "async def answer"
         ),
@@ -54,6 +55,7 @@ FLOWS = [
     flow(
         "a batched method is run again",
         again("service"),
+        cluster=True,
         service=service("await self.many(2)", init="self.x = 1", more=BATCHED).replace(
             "def answer", "async def answer"
         ),
@@ -273,7 +275,7 @@ FLOWS = [
         net="import torch\nclass Net(torch.nn.Module):\n    def forward(self, x: float):\n"
         "        return x * 2\nnet = Net()",
         target="net",
-        asks=('POST / {"x": 2.0}',),
+        asks=('POST / {"inputs": 2.0}',),
         rung=REPLACE,
         answer=6.0,
         why="an object is its own state",

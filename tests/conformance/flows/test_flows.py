@@ -4,28 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from workbench.core.plan import KEEP, REPLACE, TUNE
 
 from .book import Flow, opened
-from .replica import Replica, Server
+from .replica import Replica, Server, shipped
 from .rungs import graph, highest, plan_of
-from .table import FLOWS
+from .table import FLOWS, params
 
 Record = Callable[[str, object], None]
-# Flows that do not hold yet, one a line; whoever mends one takes its line out.
-PENDING = set((Path(__file__).parent / "pending.txt").read_text().splitlines())
-
-
-def params(flows: list[Flow]) -> list[Any]:
-    """Flows as parameters of a test."""
-    return [
-        pytest.param(f, id=f.name, marks=[pytest.mark.xfail] if f.name in PENDING else [])
-        for f in flows
-    ]
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +45,7 @@ def test_a_flow_answers_as_a_fresh_deploy(flow: Flow, tmp_path: Path, server: st
     """Live code that was edited in place and code in a new process do the same."""
     with opened(flow, tmp_path) as book, Replica(server) as replica, Replica(server) as other:
         before = graph(book.target())
-        replica.make(before.ingress)
+        replica.make(shipped(before.ingress))
         for ask in flow.asks:
             replica.ask(ask)
         for each in flow.edits:
@@ -65,12 +54,12 @@ def test_a_flow_answers_as_a_fresh_deploy(flow: Flow, tmp_path: Path, server: st
         rung = highest([action.kind for action in plan_of(before, after).actions])
         live = other if rung == REPLACE else replica
         if rung == REPLACE:
-            other.make(after.ingress)
+            other.make(shipped(after.ingress))
         elif rung not in (KEEP, TUNE):
-            replica.follow(after.ingress)
+            replica.follow(shipped(after.ingress))
         hot = [live.ask(ask) for ask in flow.asks][-1]
     with opened(flow, tmp_path, edited=True) as book, Replica(server) as replica:
-        replica.make(graph(book.target()).ingress)
+        replica.make(shipped(graph(book.target()).ingress))
         cold = [replica.ask(ask) for ask in flow.asks][-1]
 
     assert cold == (flow.answer if flow.fresh is None else flow.fresh)

@@ -93,10 +93,10 @@ def answer():
 """
 POST = ('POST /ask {"text": "hi"}',)
 ASK = """
+
     @api.post("/ask")
     def ask(self, question: Question):
-        return question.text + "!"
-"""
+        return question.text + '!'"""
 
 FLOWS = [
     flow(
@@ -268,6 +268,7 @@ FLOWS = [
     flow(
         "a cell with `include_router` is edited",
         edit("router", '"one"', '"two"'),
+        again("service"),
         router=ROUTER,
         service=service("0"),
         asks=("GET /r/more",),
@@ -287,6 +288,7 @@ FLOWS = [
     flow(
         "routers that a function makes: each keeps its path",
         edit("routers", '"!"', '"?"'),
+        again("service"),
         routers=CRUD,
         service=service("0"),
         asks=("GET /orders/",),
@@ -296,6 +298,7 @@ FLOWS = [
     flow(
         "routers that a function makes are run again",
         again("routers"),
+        again("service"),
         routers=CRUD,
         service=service("0"),
         asks=("GET /users/",),
