@@ -14,7 +14,7 @@ STANDARD_LIBRARY = sysconfig.get_path("stdlib") + os.sep
 
 CONTAINERS = (list, dict, set, bytearray)
 CLASS_DERIVED = {
-    *("__dict__", "__weakref__", "__module__", "__qualname__", "_abc_impl"),
+    *("__dict__", "__weakref__", "__module__", "__qualname__", "_abc_impl", "__slotnames__"),
     *("__abstractmethods__", "__firstlineno__", "__static_attributes__", "__annotate_func__"),
     *("__annotations_cache__", "__pydantic_core_schema__", "__pydantic_validator__"),
     *("__pydantic_serializer__", "__pydantic_parent_namespace__", "__pydantic_complete__"),

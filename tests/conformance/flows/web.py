@@ -230,8 +230,9 @@ FLOWS = [
         "a route turns from sync to async",
         edit("service", "def answer", "async def answer"),
         service=service("'one'", init="self.x = 1"),
-        rung=SWAP,
+        rung=REPLACE,
         answer="one",
+        why="a handle may call it too, and Serve remembers for a replica's life how",
     ),
     flow(
         "a parameter's default is edited",
