@@ -30,7 +30,11 @@ LIFESPAN = ("lifespan_context", "on_startup", "on_shutdown")
 # Installed bases that call nothing of a subclass while it is made.
 BATCHED = "set_max_batch_size"
 MULTIPLEXED = "_serve_multiplexed_function"  # Serve's mark; see tests/test_ray_contract.py
-QUIET_BASES = {"builtins.object", "abc.ABC", "typing.Generic", "torch.nn.modules.module.Module"}
+QUIET_BASES = {
+    *("builtins.object", "abc.ABC", "typing.Generic", "typing.Protocol"),
+    "torch.nn.modules.module.Module",
+}
+TYPING = "typing"  # what it puts into classes looks at annotations and at no member
 
 
 @dataclass(frozen=True)
@@ -232,7 +236,8 @@ def _is_installed(cls: type) -> bool:
 
 def _methods(name: str, cls: type) -> Iterator[types.FunctionType]:
     for base in cls.__mro__:
-        yield from functions_in(vars(base).get(name))
+        found = functions_in(vars(base).get(name))
+        yield from (each for each in found if each.__module__ != TYPING)
 
 
 def functions_in(member: Any) -> Iterator[types.FunctionType]:
