@@ -27,7 +27,11 @@ demo: models
 lab: models
 	$(BIN)/workbench lab
 
-test: models
+test: # the browser first: what is missing is said at once, not after the tests
+	tests/browser/setup.sh system
+	$(MAKE) setup
+	tests/browser/setup.sh check $(BIN)/python
+	$(MAKE) models
 	$(BIN)/python -m pytest
 
 test-python-path: models

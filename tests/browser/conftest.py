@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import secrets
-import shutil
 import signal
 import subprocess
 import sys
@@ -20,6 +19,8 @@ import pytest
 from playwright.sync_api import Page, sync_playwright
 
 from workbench.adapters.processes import free_ports
+
+from .chromium import launched
 
 
 @dataclass(frozen=True)
@@ -125,12 +126,9 @@ def _wait_for(url: str, server: subprocess.Popen[bytes]) -> None:
 
 @pytest.fixture
 def page() -> Iterator[Page]:
-    """A tab of Debian's Chromium that reaches nothing but this machine."""
-    chromium = shutil.which("chromium") or shutil.which("chromium-browser")
-    assert chromium, "no Chromium: apt-get install chromium"
-    flags = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+    """A tab of Chromium that reaches nothing but this machine."""
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=flags)
+        browser = launched(playwright)
         tab = browser.new_page(viewport={"width": 1200, "height": 1500})
         strangers: list[str] = []
         tab.on("request", lambda r: None if "127.0.0.1" in r.url else strangers.append(r.url))
