@@ -7,7 +7,14 @@ import pickle
 import pytest
 
 import workbench
-from workbench.errors import DeployError, IngressError, ModelError, PlanError, TuneError
+from workbench.errors import (
+    DeployError,
+    IngressError,
+    ModelError,
+    PlanError,
+    TuneError,
+    UnknownOperation,
+)
 
 
 @pytest.mark.parametrize(
@@ -19,6 +26,7 @@ from workbench.errors import DeployError, IngressError, ModelError, PlanError, T
         workbench.CapacityError("bad", "do this"),
         workbench.ClusterError("bad", "do this"),
         DeployError("ranker", 4, 3, "ImportError: torch", "mend it"),
+        UnknownOperation("bad", "do this"),
         IngressError("GET x", 500, "body", "trace", "advice"),
     ],
 )

@@ -17,8 +17,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from workbench.adapters.history import History
+from workbench.core.cluster import ClusterFacts
 from workbench.core.revision import DeploymentRecord, Revision, Revisions, diff_of
 from workbench.errors import AdvisedError, PlanError
+from workbench.runtime.app import App
+from workbench.runtime.cluster import Cluster
 from workbench.ui import tables
 
 SOURCE = "class RAG:\n    def chat(self):\n        return 'hello'\n"
@@ -314,6 +317,28 @@ def test_a_diff_is_unified_per_deployment() -> None:
         "--- RAG options (revision 3)\n+++ RAG options (revision 5)\n@@ -1 +1,2 @@\n"
         "-num_replicas = 2\n+b = null\n+num_replicas = 3"
     )
+
+
+@pytest.mark.parametrize(
+    ("served", "numbers", "said"),
+    [
+        (0, (), "no revision of 'rag' is known here"),
+        (1, (), "revision 1 of 'rag' is the first"),
+        (2, (None, 1), "revision 1 of 'rag' is the first"),
+        (2, (1, 7), r"no revision 7\n.*\[1, 2\]"),
+    ],
+)
+def test_a_diff_of_too_few_revisions_is_said(
+    served: int, numbers: tuple[int | None, ...], said: str, path: Path
+) -> None:
+    """After a first deploy there is nothing to compare, and no number to ask for."""
+    history = History(path)
+    for _ in range(served):
+        serve(history)
+    facts = ClusterFacts("a:1", "http://127.0.0.1:8000", "", 2, 0, False, 1, "2.60.0")
+
+    with pytest.raises(PlanError, match=said):
+        App("rag", "/rag", Cluster(facts), history).diff(*numbers)
 
 
 def test_a_diff_names_what_came_and_went() -> None:

@@ -710,7 +710,7 @@ def test_a_pattern_that_python_does_not_know_is_left_to_the_service() -> None:
 
 def test_an_unknown_operation_names_the_nearest(ingress: Ingress) -> None:
     """A typo is answered with what there is."""
-    with pytest.raises(AttributeError, match="did you mean 'chat'"):
+    with pytest.raises(PlanError, match="did you mean 'chat'"):
         ingress.call.chta()
 
 

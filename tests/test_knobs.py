@@ -13,6 +13,7 @@ from workbench.core.knobs import (
     KINDS,
     SCALE,
     Change,
+    Knob,
     Knobs,
     Setting,
     Tunable,
@@ -24,6 +25,7 @@ from workbench.core.knobs import (
     with_change,
 )
 from workbench.errors import TuneError
+from workbench.ui import tables
 
 FIXED: dict[str, Any] = {
     "num_replicas": 2,
@@ -187,3 +189,17 @@ def test_the_outcome_reads_as_a_sentence() -> None:
     done = Tuned("rag", "LLM", {"max_batch_size": 8}, {"max_batch_size": 8}, 2, 31.5, True, 4)
 
     assert repr(done) == "LLM: max_batch_size=8 on 2 of 2 replicas, in place"
+
+
+def test_knobs_show_themselves_as_a_table() -> None:
+    """As text and in a notebook alike; what was set since the deploy stands out, text is escaped."""
+    one = Knob("RAG", "num_replicas", 3, 2, "1, 2, 3, ...", "in place")
+    other = Knob("RAG", "user_config", {"a": "<b>"}, {"a": "<b>"}, "a dictionary", "in place")
+
+    html = tables.knobs_table(Knobs([one, other]))
+
+    assert html.count("<tr>") == 3
+    assert "<b>3</b>" in html
+    assert "&lt;b&gt;" in html
+    assert len(repr(Knobs([one, other])).splitlines()) == 3
+    assert repr(Knobs()) == "no knobs"

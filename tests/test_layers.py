@@ -13,7 +13,7 @@ LAYERS = ["errors", "core", "replica", "adapters", "runtime", "ui"]
 OWNERS = {
     "ray": {
         *("adapters/cluster.py", "adapters/ray_graph.py", "adapters/ray_handles.py"),
-        *("adapters/ray_connect.py", "adapters/ray_head.py"),
+        *("adapters/ray_connect.py", "adapters/ray_head.py", "adapters/ray_logs.py"),
         *(
             "adapters/ray_pickles.py",
             "adapters/ray_remote.py",

@@ -19,7 +19,6 @@ from workbench.core.status import AppStatus
 from workbench.errors import ClusterError
 from workbench.ui import comms
 from workbench.ui.cards import Card
-from workbench.ui.logs import tail_of
 from workbench.ui.panel import Panel, Place
 
 from .doubles import Service
@@ -226,11 +225,6 @@ def test_a_streamed_answer_is_shown_as_it_comes_and_can_be_stopped(
 
     assert "first piece after" in panel._form.answer.value
     assert service.call.closed
-
-
-def test_every_replica_is_heard_in_the_log() -> None:
-    """Many replicas give few lines each, and never none."""
-    assert [tail_of(replicas) for replicas in (0, 1, 2, 6, 100)] == [30, 30, 15, 5, 5]
 
 
 def test_names_lines_and_reasons_are_escaped() -> None:

@@ -5,7 +5,8 @@ WorkbenchError
 ├── IngressError       a request to an ingress failed; carries the replica's traceback
 └── AdvisedError       a problem and what to do about it
     ├── PlanError      what was asked cannot be done: a bad target, name, option or graph
-    │   └── TuneError  a knob was refused
+    │   ├── TuneError  a knob was refused
+    │   └── UnknownOperation  `app.call` has no operation of that name; an AttributeError too
     ├── CapacityError  the cluster has too few CPUs, GPUs or too little memory for what was asked
     ├── ClusterError   the cluster cannot be started, reached or trusted
     └── ModelError     a model package is missing, damaged or cannot be fetched
@@ -39,6 +40,10 @@ class AdvisedError(WorkbenchError):
 
 class PlanError(AdvisedError):
     """The request itself is wrong; nothing was changed."""
+
+
+class UnknownOperation(PlanError, AttributeError):
+    """`app.call` has no operation of that name."""
 
 
 class TuneError(PlanError):

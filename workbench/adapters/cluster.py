@@ -12,7 +12,7 @@ import sys
 import tempfile
 import uuid
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -31,7 +31,6 @@ FILE = "cluster.json"
 STARTING = "starting.json"
 START_TIMEOUT_S = 90
 START_ATTEMPTS = 2  # Ray gives its raylet 30 s, too few while a cold disk reads; then it is warm
-LOG_TIMEOUT_S = 10
 HTTP_PORTS = range(8000, 9000)
 FIRST_WORKERS = 3  # start beside Serve's controller and proxy, not after them
 # Environment of every process of the cluster, each with its reason.
@@ -386,13 +385,3 @@ def room() -> Room:
             for name, amount in node["Resources"].items():
                 largest[name] = max(largest.get(name, 0.0), amount)
     return Room(ray.cluster_resources(), ray.available_resources(), largest)
-
-
-def log_lines(tail: int, follow: bool, **source: str) -> Iterator[str]:
-    """Lines of an actor's output, by Ray's own log API."""
-    from ray.util.state import get_log  # a tenth of a second, seldom needed
-
-    timeout_s = LOG_TIMEOUT_S
-    address = ray.get_runtime_context().gcs_address  # else Ray refuses to choose among several
-    for chunk in get_log(address, tail=tail, follow=follow, timeout=timeout_s, **source):
-        yield from chunk.splitlines()

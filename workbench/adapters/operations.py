@@ -22,7 +22,7 @@ from workbench.core.openapi import (
     operations,
     takes_files,
 )
-from workbench.errors import IngressError, PlanError
+from workbench.errors import IngressError, PlanError, UnknownOperation
 
 Send = Callable[..., Any]
 Pairs = list[tuple[str, Any]]
@@ -62,7 +62,7 @@ class Operations:
         """The function of an operation.
 
         Raises:
-            AttributeError: the service has no operation of that name.
+            UnknownOperation: the service has none of that name; an AttributeError too.
             IngressError: the service does not describe itself, or does not answer.
         """
         if name.startswith("_"):
@@ -80,8 +80,8 @@ class Operations:
             self.invalidate()
         known = self._operations()
         if name not in known:
-            raise AttributeError(
-                f"the service has no operation {name!r}; {suggestion(name, known)}"
+            raise UnknownOperation(
+                f"the service has no operation {name!r}", suggestion(name, known)
             )
         return known[name]
 

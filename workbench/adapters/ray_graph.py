@@ -23,6 +23,7 @@ from workbench.replica import identity, routes
 from workbench.replica import package as packages
 
 from . import cells, modules
+from .culprits import culprit
 from .ray_options import Digests, is_reconfigured, options_and_code
 from .ray_pickles import REDUCERS, modules_indexed
 from .ray_remote import content_of
@@ -362,7 +363,9 @@ def _dumped(
     try:
         return packages.dump(parts, number, *hooks)
     except (Exception, SystemExit) as error:  # pickling runs the user's code: anything may come
-        raise PlanError(_unpicklable(parts, name, error), UNPICKLABLE_ADVICE) from error
+        found = culprit(parts, lambda part: packages.dump((part,), number, *hooks))
+        text = f"{name!r} cannot be sent to a replica: {found or error}"
+        raise PlanError(text, UNPICKLABLE_ADVICE) from error
 
 
 def _too_large(name: str, target: Any, size: int) -> str:
@@ -375,11 +378,3 @@ UNPICKLABLE_ADVICE = (
     "make it in the constructor (or the lifespan) of the deployment, where the replica runs, "
     "or import it from a module"
 )
-
-
-def _unpicklable(parts: Any, name: str, error: BaseException) -> str:
-    for found in packages.culprits(parts[0], name):
-        where = cells.line_using(parts[0], found)
-        if where:
-            return f"{name!r} cannot be sent to a replica: {found!r}, used in {where}: {error}"
-    return f"{name!r} cannot be sent to a replica: {error}"

@@ -270,15 +270,18 @@ class Knob:
         return bool(self.value != self.declared)
 
 
+HEAD = ("deployment", "knob", "value", "declared", "takes", "a change costs")
+
+
 class Knobs(tuple[Knob, ...]):
     """The knobs of an application; shows itself as a table."""
 
     def __repr__(self) -> str:
-        head = ("deployment", "knob", "value", "declared", "takes", "a change costs")
-        return "\n".join(aligned([head, *(_row(each) for each in self)]))
+        return "\n".join(aligned([HEAD, *map(row, self)])) if self else "no knobs"
 
 
-def _row(each: Knob) -> tuple[str, ...]:
+def row(each: Knob) -> tuple[str, ...]:
+    """One line of the table, in the order of `HEAD`."""
     values = ("-" if value is None else str(value) for value in (each.value, each.declared))
     return (each.deployment, each.name, *values, each.takes, each.cost)
 

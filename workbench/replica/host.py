@@ -20,7 +20,7 @@ from ray import serve
 from ray.serve._private import constants
 from starlette.requests import Request
 
-from . import access, context, destructors, direct, gpu, identity, ids, openmp
+from . import access, context, destructors, direct, gpu, identity, ids, openmp, output
 from . import live as lives
 from . import package as packages
 from .asgi import Ingress, add_handler
@@ -66,6 +66,7 @@ class Host:
         Args:
             blob: the pickled package as Serve knows it; the store may have a newer one.
         """
+        output.install()
         access.install()
         openmp.limit_threads()
         package = packages.unpickled(blob)

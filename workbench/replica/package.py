@@ -18,7 +18,6 @@ from types import FunctionType
 from typing import Any
 
 from ray import cloudpickle
-from ray.util.check_serialize import inspect_serializability
 
 from . import pickles
 from .pickles import MAKERS
@@ -155,20 +154,6 @@ def with_globals(function: FunctionType, names: dict[str, Any]) -> FunctionType:
     for name in ("__module__", "__qualname__", "__doc__", "__annotations__"):
         setattr(made, name, getattr(function, name))
     return made
-
-
-def culprits(target: Any, name: str) -> tuple[str, ...]:
-    """Names on the way to what keeps a target from being pickled, outermost first."""
-    streams = sys.stdout, sys.stderr
-    try:
-        _, failures = inspect_serializability(target, name=name, print_file=io.StringIO())
-    except Exception:  # it prints the user's objects, which may raise
-        return ()
-    finally:
-        sys.stdout, sys.stderr = streams  # it wraps them in colours, once more each time
-    for failure in failures or ():
-        return tuple(map(str, failure.path))[1:]
-    return ()
 
 
 def load(

@@ -171,14 +171,16 @@ class App:
         deployment: str | None = None,
         tail: int = 100,
         follow: bool = False,
+        system: bool = False,
         access: bool = False,
     ) -> logs.Logs | Iterator[str]:
-        """What the replicas wrote: Serve's log, print() and stderr.
+        """What the user's code wrote in the replicas: print(), logging, stderr and tracebacks.
 
         Args:
             deployment: one deployment, or all.
-            tail: newest lines per replica and file.
-            follow: keep on yielding lines as they come, from the first replica.
+            tail: newest lines of all replicas together, oldest first.
+            follow: keep on yielding lines as they come, of replicas that start later too.
+            system: Ray's and Serve's own lines too.
             access: instead, the newest requests that the ingress answered: when, verb, path,
                 status and milliseconds. Each replica remembers its last thousand.
 
@@ -186,7 +188,8 @@ class App:
             The lines, or an iterator when `follow`.
 
         Raises:
-            PlanError: there is no such deployment, or `access` with a deployment or `follow`.
+            PlanError: there is no such deployment, `tail` is no number of lines, or `access` is
+                given with a deployment or `follow`.
         """
         known = self._details()["deployments"]
         if access:
@@ -195,8 +198,13 @@ class App:
             raise PlanError(
                 f"{self.name!r} has no deployment {deployment!r}", suggestion(deployment, known)
             )
-        names = [deployment] if deployment is not None else list(reversed(known))
-        return logs.written([(n, r) for n in names for r in known[n]["replicas"]], tail, follow)
+
+        def replicas() -> logs.Replicas:
+            now = self._details()["deployments"]
+            names = [deployment] if deployment is not None else list(reversed(now))
+            return [(n, r) for n in names for r in now.get(n, {"replicas": ()})["replicas"]]
+
+        return logs.written(replicas, tail, follow, system)
 
     def tune(
         self,
@@ -275,13 +283,20 @@ class App:
             b: number of the newer one; the one that serves when None.
 
         Raises:
-            PlanError: there is no such revision.
+            PlanError: there is no such revision, or none before it.
         """
         numbers = [each.number for each in self._history.revisions(self.name)]
         serving = self._history.serving(self.name)
-        newer = b if b is not None else (serving.number if serving else None)
-        older = a if a is not None else max((n for n in numbers if n < (newer or 0)), default=None)
-        return diff_of(self._revision(older), self._revision(newer))
+        last = serving.number if serving else max(numbers, default=None)
+        newer = self._revision(last if b is None else b)
+        older = a if a is not None else max((n for n in numbers if n < newer.number), default=None)
+        if older is None:
+            raise PlanError(
+                f"revision {newer.number} of {self.name!r} is the first: "
+                "there is none to compare it with",
+                "deploy an edit, then app.diff()",
+            )
+        return diff_of(self._revision(older), newer)
 
     def rollback(self, to: int | None = None, timeout_s: float = 300.0) -> App:
         """Put the code and options of an earlier revision back, in place where that is possible.
@@ -307,6 +322,8 @@ class App:
         found = None if number is None else self._history.revision(self.name, number)
         if found is None:
             known = [each.number for each in self._history.revisions(self.name)]
+            if not known:
+                raise PlanError(f"no revision of {self.name!r} is known here", "deploy it first")
             raise PlanError(f"{self.name!r} has no revision {number!r}", f"there are {known}")
         return found
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from typing import Any
 
+from workbench.core.knobs import Knobs
 from workbench.core.metrics import Sample, Series
 from workbench.core.plan import Plan
 from workbench.core.revision import Diff, Revisions
@@ -41,6 +42,7 @@ def register() -> None:
     html.for_type(Plan, tables.plan_table)
     html.for_type(Revisions, tables.revisions_table)
     html.for_type(Diff, tables.diff_html)
+    html.for_type(Knobs, tables.knobs_table)
     html.for_type(Sample, tables.sample_table)
     html.for_type(Series, tables.series_table)
     html.for_type(App, _app_html)

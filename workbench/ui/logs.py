@@ -9,13 +9,7 @@ import ipywidgets
 from . import comms, texts
 
 ALL = "every deployment"
-LINES, FEWEST = 60, 5  # of all replicas together, and of each file of a replica
-FILES = 2  # of each replica: what it printed, and what was logged
-
-
-def tail_of(replicas: int) -> int:
-    """Newest lines of each file, so that every replica is heard and the message stays small."""
-    return max(FEWEST, LINES // (FILES * max(replicas, 1)))
+LINES = 60  # of all replicas together, so that the message stays small
 
 
 class LogTail:

@@ -30,7 +30,7 @@ from .cards import Card
 from .charts import Charts
 from .dials import SAID
 from .forms import TRY, TryIt
-from .logs import LogTail, tail_of
+from .logs import LINES, LogTail
 
 LOGS = 1  # place of the log tail among the tabs
 LOG_PERIOD_S = 2.0
@@ -275,14 +275,9 @@ class Panel:
             self._logs.close()
         self._logs = Beat(self._read_log, LOG_PERIOD_S, "workbench-logs") if shown else None
 
-    def _replicas(self) -> int:
-        """Replicas whose lines are wanted."""
-        wanted = self._log.deployment
-        return sum(n for name, n in self._running.items() if wanted in (None, name))
-
     def _read_log(self) -> None:
         try:
-            lines = self._app.logs(self._log.deployment, tail=tail_of(self._replicas()))
+            lines = self._app.logs(self._log.deployment, tail=LINES)
         except Exception as error:  # whatever it is, it is said where the lines would be
             lines = (f"the log could not be read: {error}",)
         with self._paint:

@@ -6,7 +6,9 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from html import escape
 
+from workbench.core import knobs
 from workbench.core.cluster import ClusterFacts
+from workbench.core.knobs import Knobs
 from workbench.core.metrics import HEAD, Sample, Series, cells, time_of_day
 from workbench.core.plan import Plan
 from workbench.core.revision import DeploymentDiff, Diff, Revision, Revisions
@@ -25,6 +27,7 @@ MARKS = {
     "deleted": "–",
 }
 COLOURS = {"+": "--jp-success-color1", "-": "--jp-error-color1"}
+VALUE = knobs.HEAD.index("value")
 PRE = "margin:0;white-space:pre-wrap"
 CELL = "text-align:left;padding:0.3em 0.8em"  # inside a widget JupyterLab gives cells no room
 CAPTION = (
@@ -99,6 +102,17 @@ def diff_html(diff: Diff) -> str:
     body = "".join(parts) or "<div>no difference</div>"
     colour = "color:var(--jp-content-font-color1)"
     return f'<div style="{colour}"><div style="font-weight:600">{title}</div>{body}</div>'
+
+
+def knobs_table(found: Knobs) -> str:
+    """What can be tuned, one row per knob; values that were set by `tune()` are bold."""
+    rows = []
+    for each in found:
+        cells = list(map(escape, knobs.row(each)))
+        if each.tuned:
+            cells[VALUE] = f"<b>{cells[VALUE]}</b>"
+        rows.append(cells)
+    return table("Knobs", knobs.HEAD, rows)
 
 
 def sample_table(sample: Sample) -> str:
