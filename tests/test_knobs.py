@@ -192,7 +192,7 @@ def test_the_outcome_reads_as_a_sentence() -> None:
 
 
 def test_knobs_show_themselves_as_a_table() -> None:
-    """As text and in a notebook alike; what was set since the deploy stands out, text is escaped."""
+    """As text and in a notebook; what was set since the deploy stands out, text is escaped."""
     one = Knob("RAG", "num_replicas", 3, 2, "1, 2, 3, ...", "in place")
     other = Knob("RAG", "user_config", {"a": "<b>"}, {"a": "<b>"}, "a dictionary", "in place")
 
