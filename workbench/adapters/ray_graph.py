@@ -22,7 +22,7 @@ from workbench.errors import PlanError, WorkbenchError
 from workbench.replica import identity, routes
 from workbench.replica import package as packages
 
-from . import cells, modules
+from . import cells, class_names, modules
 from .culprits import culprit
 from .ray_options import Digests, is_reconfigured, options_and_code
 from .ray_pickles import REDUCERS, modules_indexed
@@ -299,7 +299,8 @@ class _Code:
             return None
         digest = closure_digest([self._units.of(cls)])
         own = isinstance(self._target, type) and cls in self._target.__mro__
-        return identity.name(cls, lambda: digest), digest + (secrets.token_hex(4) if own else "")
+        name, number = class_names.name(cls, digest, self._home)
+        return name, digest + number + (secrets.token_hex(4) if own else "")
 
     def _globals_of(self, function: Any) -> dict[str, Any]:
         """Globals of the place where the class stands, also for the copies that Ray made.

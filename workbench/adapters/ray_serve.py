@@ -93,9 +93,9 @@ def is_ingress_class(target: Any) -> bool:
 def ingress_parts(target: Any) -> tuple[type, Any]:
     """The user's own class inside one wrapped by `@serve.ingress`, and its application or None."""
     for cls in target.__mro__:
-        variables = (
-            inspect.getclosurevars(cls.__init__).nonlocals if "__init__" in vars(cls) else {}
-        )
+        constructor = vars(cls).get("__init__")
+        written = inspect.isfunction(constructor)
+        variables = inspect.getclosurevars(constructor).nonlocals if written else {}
         if FROZEN_APP in variables:
             return (cls.__bases__[0] if cls is target else target), variables[FROZEN_APP]
     return target, None

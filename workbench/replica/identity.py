@@ -22,15 +22,14 @@ from ray.cloudpickle import cloudpickle
 # --- end of private names
 
 
-def name(cls: type, suggested: Callable[[], str]) -> str:
-    """The name under which this process sends a class; it keeps that for as long as it lives.
+def holder(name: str) -> type | None:
+    """The class that what comes under a name is of, or None."""
+    found: type | None = cloudpickle._DYNAMIC_CLASS_TRACKER_BY_ID.get(name)
+    return found
 
-    Args:
-        cls: a class that is sent by value.
-        suggested: gives a name that an equal class would get too.
-    """
-    if cls not in _ours():
-        use({suggested(): cls})
+
+def name_of(cls: type) -> str:
+    """The name that a class has."""
     return str(cloudpickle._DYNAMIC_CLASS_TRACKER_BY_CLASS[cls])
 
 
@@ -71,4 +70,4 @@ def _sparing(fill: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
 
 
 SPARED = "workbench_spared"
-_ours()  # before a pickle begins: it would hold Ray's function itself, no longer to be found by name
+_ours()  # before the first pickle: one that has begun would hold Ray's own function by value

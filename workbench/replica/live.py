@@ -212,9 +212,11 @@ async def _application(live: Live, app: Any) -> Any:
         return from_object(target, live.package.deployment)
     if kind == packages.ASGI_APP:
         return standalone(target)
-    if app is None:
+    if app is None and hasattr(target, "__serve_build_asgi_app__"):
         app = target.__serve_build_asgi_app__()
         app = await app if inspect.isawaitable(app) else app
+    elif app is None:
+        app = target.app  # its own constructor made it, as that of Serve's GradioIngress does
     elif inspect.isfunction(app):  # a builder, as Serve calls it: once per replica
         app = app()
     return class_based(app, target)

@@ -241,6 +241,23 @@ app = Model.bind()
         "seen = [http.get('/a').text, http.post('/').text]",
     ),
     case(
+        "ingress-whose-constructor-makes-the-app",
+        """
+from ray.serve._private.http_util import ASGIAppReplicaWrapper
+class Ingress(ASGIAppReplicaWrapper):
+    def __init__(self, build):
+        super().__init__(build())
+def build():
+    api = FastAPI()
+    @api.get("/")
+    def root():
+        return "made by the constructor"
+    return api
+app = serve.deployment(ray_actor_options=SMALL)(Ingress).bind(build)
+""",
+        "seen = http.get('/').json()",
+    ),
+    case(
         "every-verb-and-body",
         """
 @serve.deployment(ray_actor_options=SMALL)

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import ray
 from ray import serve
 
 import workbench
@@ -184,7 +185,7 @@ class Group:
         if (case.name, kind) in self.failed:
             return error(self._raise(self.failed[case.name, kind]))
         world = self.worlds[case.name, kind]
-        until(lambda: str(serve.status().applications[world.app_name].status), "RUNNING", 30)
+        until(lambda: serve.status().applications[world.app_name].status == "RUNNING", True, 30)
         try:
             return world.ask()
         except Exception as raised:
@@ -198,7 +199,7 @@ class Group:
 
     def end(self) -> None:
         """Delete everything."""
-        there = serve.status().applications
+        there = serve.status().applications if ray.is_initialized() else {}
         for world in self.worlds.values():
             if world.app_name in there and world.kind == OURS:
                 world.delete()
