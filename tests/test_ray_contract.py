@@ -25,6 +25,7 @@ from ray._private import services
 from ray._private.node import Node
 from ray._private.parameter import RayParams
 from ray.cloudpickle import cloudpickle
+from ray.experimental import internal_kv
 from ray.serve import batching
 from ray.serve._private import (
     autoscaling_state,
@@ -525,3 +526,32 @@ def test_serve_s_middleware_of_ids_is_looked_up_when_a_server_starts() -> None:
     assert http_util.validate_http_proxy_callback_return([around]) == [around]
     assert constants.RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH in (None, ids.CALLBACK)
     assert ids.SETTING in inspect.getsource(constants)
+
+
+def test_the_control_store_keeps_what_is_put_there() -> None:
+    """Releases lie there: an actor that is restarted reads what the one before it wrote."""
+    parameters = {
+        function.__name__: list(inspect.signature(function).parameters)
+        for function in (
+            internal_kv._internal_kv_get,
+            internal_kv._internal_kv_put,
+            internal_kv._internal_kv_del,
+            internal_kv._internal_kv_initialized,
+        )
+    }
+
+    assert parameters == {
+        "_internal_kv_get": ["key", "namespace"],
+        "_internal_kv_put": ["key", "value", "overwrite", "namespace"],
+        "_internal_kv_del": ["key", "del_by_prefix", "namespace"],
+        "_internal_kv_initialized": [],
+    }
+
+
+def test_a_deployment_can_be_kept_without_class_and_arguments() -> None:
+    """A release has both in its packages already; its options stay as they were chosen."""
+    bare = ray_serve.bare(ray_serve.bound(Child.options(user_config={"a": 1}).bind()))
+
+    assert (bare.func_or_class, bare.init_args, bare.init_kwargs) == (ray_serve.Absent, (), {})
+    assert (bare.name, bare.num_replicas, bare.user_config) == ("Child", 2, {"a": 1})
+    assert ray_serve.chosen(bare) >= {"num_replicas", "user_config"}

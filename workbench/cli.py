@@ -16,8 +16,7 @@ from workbench import quick_import  # noqa: F401 - before anything that imports 
 from workbench.adapters import doctor as checking
 from workbench.adapters import models as model_store
 from workbench.errors import WorkbenchError
-from workbench.runtime import apps, cluster
-from workbench.runtime import deploy as deploying
+from workbench.runtime import apps, cluster, rollback
 from workbench.ui.progress import Progress
 
 app = typer.Typer(help=__doc__, no_args_is_help=True, add_completion=False)
@@ -52,7 +51,7 @@ def down() -> None:
 @app.command()
 def restore() -> None:
     """Deploy what served last and does not run any more, such as after a reboot."""
-    names = deploying.restore(Progress)
+    names = rollback.restore(Progress)
     console.print(f"restored: {', '.join(names)}" if names else "everything runs that served last")
 
 

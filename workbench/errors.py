@@ -71,17 +71,24 @@ class DeployError(WorkbenchError):
         serving: number of the revision that answers now, or None.
         reason: the replica's traceback, cell lines resolved, or what happened instead.
         advice: what to do.
+        state: what serves now, where the number alone does not tell it.
     """
 
     def __init__(
-        self, app: str, revision: int, serving: int | None, reason: str, advice: str = ""
+        self,
+        app: str,
+        revision: int,
+        serving: int | None,
+        reason: str,
+        advice: str = "",
+        state: str = "",
     ) -> None:
-        super().__init__(app, revision, serving, reason, advice)
+        super().__init__(app, revision, serving, reason, advice, state)
         self.app, self.revision, self.serving = app, revision, serving
-        self.reason, self.advice = reason, advice
+        self.reason, self.advice, self.state = reason, advice, state
 
     def __str__(self) -> str:
-        state = (
+        state = self.state or (
             f"revision {self.serving} still serves"
             if self.serving is not None
             else "nothing of it serves"

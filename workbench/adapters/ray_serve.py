@@ -22,6 +22,8 @@ from ray import cloudpickle, serve
 #   user set; the public properties do not tell a default from a choice.
 # Deployment._deployment_config, _replica_config: what changed between two deploys cannot be told;
 #   the public properties show half of the options.
+# Deployment.options(_init_args=, _init_kwargs=): a release would hold the user's arguments twice,
+#   other deployments' classes among them; bind() makes an application, not a deployment.
 # ASGIIngressWrapper.__init__'s variable frozen_app_or_func: the application could not be exchanged
 #   while the object lives; the wrapper keeps it in its instance.
 # ASGIAppReplicaWrapper: the mark of a class wrapped by @serve.ingress; there is no public one.
@@ -122,6 +124,10 @@ def uses_multiplexing(target: Any) -> bool:
 
 def _pin(deployment: Any, version: str, **options: Any) -> Any:
     return deployment.options(version=version, _internal=True, **options)
+
+
+def _unbound(deployment: Any, cls: type) -> Any:
+    return deployment.options(func_or_class=cls, _init_args=(), _init_kwargs={})
 
 
 def _ask_instance_details() -> Any:
@@ -264,6 +270,15 @@ def _stub(kind: str, name: str, multiplexes: bool) -> Any:
     if kind == packages.PLAIN and multiplexes:
         setattr(cls, MULTIPLEXED_FUNCTION_MARKER_ATTR, True)
     return cls if kind == packages.PLAIN else serve.ingress()(cls)
+
+
+class Absent:
+    """Stands for the user's class, which `application_of` does not need: packages carry it."""
+
+
+def bare(deployment: Any) -> Any:
+    """The same options without the user's class and arguments: loading it runs none of theirs."""
+    return _unbound(deployment, Absent)
 
 
 def run(application: Any, app: str, route_prefix: str) -> None:

@@ -77,10 +77,18 @@ class CodeStore:
             if digests
         }
 
-    def settle(self, app: str, shipped: Mapping[str, Package]) -> None:
-        """From now on this code serves."""
+    def settle(self, app: str, shipped: Mapping[str, Package], release: bytes = b"") -> None:
+        """From now on this code serves; `release` is all of it, or b"" when it did before."""
         generations = {name: (p.version, p.revision, p.digests) for name, p in shipped.items()}
-        self._ask("settle", app, generations)
+        self._ask("settle", app, generations, release)
+
+    def release(self, app: str) -> bytes:
+        """The release that serves, as `settle` was given it; b"" where none is known."""
+        return bytes(self._ask("release", app))
+
+    def revert(self, app: str) -> None:
+        """Exchange back what was exchanged since the last `settle`."""
+        self._ask("revert", app)
 
     def forget(self, app: str) -> None:
         """The application was deleted."""

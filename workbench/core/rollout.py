@@ -12,6 +12,7 @@ from .status import ProgressLine, word
 
 FAILED = ("DEPLOY_FAILED", "UNHEALTHY")
 NODE_DIED = "The actor died because its node has died"
+STAMP = "graceful_shutdown_timeout_s"  # it shows of which revision Serve has the options
 REPORT = "Error:\n"
 TRACEBACK = "Traceback (most recent call last):"
 WRAPPED = f"RuntimeError: {TRACEBACK}"
@@ -143,7 +144,7 @@ def _as_many(node: Node, running: int) -> bool:
 def _stamp(found: Mapping[str, Any] | None) -> float | None:
     if found is None:
         return None
-    stamp: float | None = found["deployment_config"].get("graceful_shutdown_timeout_s")
+    stamp: float | None = found["deployment_config"].get(STAMP)
     return stamp
 
 

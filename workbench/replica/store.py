@@ -15,8 +15,7 @@ import asyncio
 from dataclasses import dataclass, field
 from typing import Any
 
-from ray import cloudpickle, serve
-
+from .releases import Blobs, Guard, Releases, put_back
 from .routers import Look, Routers
 from .series import Row, Series
 
@@ -26,11 +25,12 @@ PATIENCE_S = 5.0
 LEASE_S = 10.0
 SILENT_S = 3.0  # after which a notebook that holds an application up is taken for dead
 BUSY_S = 20.0
+TRIES, TRY_S = 5, 2.0  # to put back
 Key = tuple[str, str, str]  # application, deployment, version
-Blobs = dict[Key, tuple[bytes, int, dict[str, Any]]]  # package, revision, digests
 Order = tuple[int, str, bytes]  # number, what to do, pickled package
 Answers = tuple[list[str], dict[str, str], bool]  # who is waited for, errors, all is exchanged
 LEAVE = -1
+RESTARTED = "the store of the newest code was restarted meanwhile, and the change with it"
 WAITED, BUSY = "waited", "busy"
 PREPARE, EXCHANGE, UNDO = "prepare", "exchange", "undo"
 
@@ -59,25 +59,6 @@ class Change:
     task: asyncio.Task[None] | None = None
 
 
-@dataclass
-class Guard:
-    """What to put back when the notebook's process that changes an application has died.
-
-    Attributes:
-        until: when it must have been heard of, on the loop's clock.
-        application: the pickled Serve application that served before, or b"" for none.
-        route_prefix: path of its ingress.
-        back: package, revision and digests by cell, where code was exchanged already.
-        owner: the notebook's process.
-    """
-
-    until: float
-    application: bytes
-    route_prefix: str
-    back: Blobs
-    owner: str
-
-
 class Store:
     """The actor. All methods are async, so that they interleave only where they wait."""
 
@@ -88,6 +69,8 @@ class Store:
         self._guards: dict[str, Guard] = {}
         self._undone: set[str] = set()  # what was put back since it was guarded last
         self._undoing: set[str] = set()
+        self._unsettled: dict[str, Blobs] = {}  # what was exchanged since, as it was before
+        self._releases = Releases()
         self._series = Series()
         self._routers = Routers(self._series.now)
 
@@ -110,8 +93,8 @@ class Store:
         revision, digests, blob = held
         cell = self._cells.setdefault(key, Cell(revision, digests, blob))
         if cell.revision < revision:
-            if cell.order[0]:
-                return b"", LEAVE  # what it holds was undone before it was ready
+            if cell.order[0]:  # what it holds was undone before it was heard of here
+                return (cell.blob, 0) if cell.blob else (b"", LEAVE)
             cell.revision, cell.digests, cell.blob = revision, digests, blob  # forgotten here
         if cell.revision > revision:
             return cell.blob, 0
@@ -173,10 +156,27 @@ class Store:
                 found[deployment] = (version, cell.revision, cell.digests)
         return found
 
+    async def release(self, app: str) -> bytes:
+        """The pickled release that serves, or b"" where none is known."""
+        return await self._releases.of(app)
+
     async def settle(
-        self, app: str, generations: dict[str, tuple[str, int, dict[str, Any]]]
+        self,
+        app: str,
+        generations: dict[str, tuple[str, int, dict[str, Any]]],
+        release: bytes = b"",
     ) -> None:
-        """From now on these versions serve; others of the application are forgotten."""
+        """From now on these versions serve; others of the application are forgotten.
+
+        Args:
+            app: application name.
+            generations: version, revision and digests by deployment; empty when it was deleted.
+            release: all of it, pickled; b"" when what is known of it goes on being true.
+        """
+        self._unsettled.pop(app, None)
+        self._guards.pop(app, None)  # what is settled is not put back
+        if release or not generations:
+            self._releases.keep(app, release)
         self._current[app] = {d: version for d, (version, _, _) in generations.items()}
         for deployment, (version, revision, digests) in generations.items():
             cell = self._cells.setdefault((app, deployment, version), Cell(revision, digests))
@@ -222,14 +222,17 @@ class Store:
 
     async def exchange(self, app: str, wait_s: float) -> Answers:
         """Have every replica exchange its code for what it prepared; goes on without the caller."""
-        change = self._changes[app]
-        change.task = asyncio.create_task(self._exchange(change))
+        change = self._changes.get(app)
+        if change is not None:
+            change.task = asyncio.create_task(self._exchange(app, change))
         return await self.answers(app, wait_s)
 
-    async def _exchange(self, change: Change) -> None:
+    async def _exchange(self, app: str, change: Change) -> None:
+        unsettled = self._unsettled.setdefault(app, {})
         for key, (blob, revision, digests) in change.blobs.items():
             cell = self._cells[key]
             change.before[key] = cell.blob, cell.revision, cell.digests
+            unsettled.setdefault(key, change.before[key])
             cell.blob, cell.revision, cell.digests = blob, revision, digests
             await self._order(change, key, EXCHANGE, blob)
             await self._heard(change)
@@ -252,7 +255,9 @@ class Store:
             Replicas that have not answered yet (or "" while more is to come), errors, and whether
             all is exchanged.
         """
-        change = self._changes[app]
+        change = self._changes.get(app)
+        if change is None:
+            return [], {"": RESTARTED}, False
         loop = asyncio.get_running_loop()
         until = loop.time() + wait_s
         while self._waits(change) and loop.time() < until:
@@ -277,6 +282,14 @@ class Store:
         await self._undo(change)
         for key in change.blobs:
             await self._order(change, key, UNDO, b"")
+
+    async def revert(self, app: str) -> None:
+        """Have what was exchanged since the last `settle` exchanged back, release or none."""
+        await self.cancel(app)
+        change = Change({}, before=self._unsettled.pop(app, {}))
+        self._changes[app] = change
+        await self._undo(change)
+        self._changes.pop(app, None)
 
     async def drop(self, app: str, replicas: list[str]) -> None:
         """These replicas are gone: nobody waits for them."""
@@ -345,9 +358,16 @@ class Store:
         await self.cancel(app)
         if guard.back:
             change = self._changes[app] = Change(guard.back)
-            await self._exchange(change)
+            await self._exchange(app, change)
             self._changes.pop(app, None)
-        await asyncio.to_thread(put_back, app, guard.application, guard.route_prefix)
+        for tries in reversed(range(TRIES)):  # Serve's controller may be coming up again
+            try:
+                await asyncio.to_thread(put_back, app, guard.application, guard.route_prefix)
+                return
+            except Exception:
+                if not tries:
+                    raise
+                await asyncio.sleep(TRY_S)
 
     def _waits(self, change: Change) -> bool:
         return bool(change.pending) or (change.task is not None and not change.task.done())
@@ -372,16 +392,3 @@ class Store:
             finally:
                 change.heard.set()  # for whoever waits for answers
         change.pending.clear()
-
-
-def put_back(app: str, application: bytes, route_prefix: str) -> None:
-    """Have Serve run an application that served before, or delete what never served."""
-    if not application:
-        serve.delete(app, _blocking=False)
-        return
-    target = serve.RunTarget(cloudpickle.loads(application), name=app, route_prefix=route_prefix)
-    serve.run_many(
-        [target],
-        wait_for_ingress_deployment_creation=False,
-        wait_for_applications_running=False,
-    )

@@ -20,7 +20,7 @@ from workbench.core.status import AppStatus, DeploymentStatus, word
 from workbench.errors import PlanError
 from workbench.replica.host import CALL
 
-from . import deploy, figures, logs, rollout, tune
+from . import figures, logs, releases, rollback, rollout, tune
 from .cluster import Cluster, check_there
 
 
@@ -271,6 +271,8 @@ class App:
 
     def history(self) -> Revisions:
         """Every revision: what was deployed, by whom, with which outcome."""
+        if self._history.serving(self.name) is None:
+            releases.recall(self.name)
         serving = self._history.serving(self.name)
         past = self._history.revisions(self.name)
         return Revisions(past, serving=serving.number if serving else None)
@@ -315,7 +317,7 @@ class App:
             CapacityError: it does not fit on the cluster.
             DeployError: it did not become healthy; what served before still serves.
         """
-        deploy.rollback(self.name, to, self._show(), timeout_s)
+        rollback.rollback(self.name, to, self._show(), timeout_s)
         return self
 
     def _revision(self, number: int | None) -> Revision:
@@ -356,7 +358,7 @@ def status_of(name: str, details: dict[str, Any], history: History, cluster: Clu
         route_prefix=prefix,
         url="" if prefix is None else cluster.http_url + ("" if prefix == "/" else prefix),
         state=word(details["status"]),
-        revision=serving.number if serving else None,
+        revision=serving.number if serving else max(revisions.values(), default=None),
         message=rollout.readable(details["message"]),
         deployments=tuple(
             _deployment_status(each, revisions.get(each["name"]), room)

@@ -8,11 +8,13 @@ from workbench.adapters import history, ray_serve
 from workbench.adapters.ray_store import CodeStore
 from workbench.core.nearest import suggestion
 from workbench.core.status import AppStatus
-from workbench.errors import PlanError
+from workbench.errors import ClusterError, PlanError
 
 from . import cluster, rollout
 from .app import App, status_of
-from .rollout import Progress, Silent
+from .boundary import explained
+from .rollout import Progress, RolloutFailed, Silent
+from .serving import OnRay
 
 
 class Apps(tuple[AppStatus, ...]):
@@ -40,6 +42,7 @@ def connect(name: str, show: Callable[[], Progress] = Silent) -> App:
     return App(name, found[name]["route_prefix"] or "/", here, history.here(), show)
 
 
+@explained("delete")
 def delete(name: str) -> None:
     """Remove an application; nothing else is touched.
 
@@ -51,7 +54,10 @@ def delete(name: str) -> None:
     found = ray_serve.details()
     if name not in found:
         raise PlanError(f"no application {name!r} runs on the cluster", suggestion(name, found))
-    rollout.remove(name)
+    try:
+        rollout.remove(name, OnRay())
+    except RolloutFailed as slow:
+        raise ClusterError(f"{name!r} is not deleted yet: {slow}", "workbench doctor") from None
     CodeStore().forget(name)
     history.here().deleted(name)
 

@@ -1,39 +1,45 @@
-"""`deploy()`, `plan()` and `rollback()`: from an object to a service that answers."""
+"""`deploy()` and `plan()`: from an object to a service that answers."""
 
 from __future__ import annotations
 
 import secrets
 import threading
 import time
+import warnings
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from typing import Any
+from typing import Any, NoReturn
 
-from workbench.adapters import cells, history, ray_graph, ray_serve, state
+from workbench.adapters import cells, ray_graph, ray_serve, state
 from workbench.core.graph import Graph
-from workbench.core.plan import ADD, REPLACE, Action, Plan
+from workbench.core.plan import ADD, KEEP, REPLACE, Plan
 from workbench.core.revision import FAILED, INTERRUPTED, DeploymentRecord
-from workbench.core.rollout import Wanted, before_of
-from workbench.errors import DeployError, PlanError, WorkbenchError
+from workbench.core.rollout import STAMP, Wanted, before_of
+from workbench.errors import AdvisedError, DeployError, PlanError, WorkbenchError
 from workbench.replica import package as packages
 from workbench.replica.keys import digest_of
 from workbench.replica.package import Package
 
-from . import cluster, rollout
+from . import releases, rollout
+from .boundary import explained
 from .exchange import Exchange
 from .lease import Lease
 from .request import Look, Request, name_of
 from .rollout import Good, Progress, RolloutFailed
-from .threads import in_background
+from .threads import in_background, uninterrupted
+from .undo import Done, Undo
 
 ANY_REPLICA = (
     "requests go to any replica, whichever multiplexed model it has; "
     'a cluster of workbench.start(data_path="python") sends them where the model is'
 )
 AUTOSCALING = "autoscaling_config"
-ADVICE = "mend the code and deploy again; app.logs() shows what the replicas wrote"
+ADVICE = "fix the code and deploy again; app.logs() shows what the replicas wrote"
+CLUSTER_ADVICE = "`workbench doctor` looks at the cluster; then deploy again"
+UNDO_ADVICE = "`workbench doctor` looks at the cluster; app.rollback() or a deploy puts it right"
 
 
+@explained("plan")
 def plan(
     target: Any,
     *,
@@ -50,6 +56,7 @@ def plan(
     return request.plan
 
 
+@explained("deploy")
 def deploy(
     target: Any,
     progress: Progress,
@@ -97,51 +104,6 @@ def held(name: str, progress: Progress) -> AbstractContextManager[None]:
     return state.lock(f"deploy-{name}", progress.say)
 
 
-def rollback(name: str, to: int | None, progress: Progress, timeout_s: float) -> None:
-    """Put an earlier revision back by the same way; see `App.rollback`."""
-    began_s = time.monotonic()
-    past = history.here()
-    serving = past.serving(name)
-    if to is None:
-        to = _before(past.revisions(name), serving)
-    if past.revision(name, to) is None:
-        known = [each.number for each in past.revisions(name)]
-        raise PlanError(f"{name!r} has no revision {to!r}", f"its revisions are {known}")
-    good = rollout.good_of(past.graph(name, to), name, to)
-    with held(name, progress):
-        request = Request(Look(name, alone=True), good.graph, good.route_prefix, carries=False)
-        run = Run(request, f"back to revision {to}", timeout_s, surge=True, began_s=began_s)
-        run.carry_out(progress, wait=True)
-
-
-def restore(show: Callable[[], Progress], timeout_s: float = 300.0) -> tuple[str, ...]:
-    """Deploy the revision that served last of every application that does not run any more.
-
-    Args:
-        show: makes the display of one deploy.
-        timeout_s: seconds that each may take.
-
-    Returns:
-        Names of the applications that were deployed.
-
-    Raises:
-        WorkbenchError: one could not be deployed; those before it serve.
-    """
-    cluster.attached()
-    past, running = history.here(), ray_serve.details()
-    gone = [each for each in map(past.serving, past.apps()) if each and each.app not in running]
-    for each in gone:
-        rollback(each.app, each.number, show(), timeout_s)
-    return tuple(each.app for each in gone)
-
-
-def _before(revisions: Any, serving: Any) -> int:
-    served = [r.number for r in revisions if r.outcome == "served" and r != serving]
-    if not served:
-        raise PlanError("there is no earlier revision that served", "see app.history()")
-    return int(served[-1])
-
-
 class Run:
     """One revision on its way.
 
@@ -170,23 +132,27 @@ class Run:
         self._surge, self._began_s = surge, began_s
         self.number = 0
         self._known_good, self._good_is_known = good, good is not None
+        self._say: Callable[[str], None] = rollout.Silent().say
         self._lease: Lease | None = None
         self._handed_over = threading.Event()
         self._took_ms: dict[str, float] = {}
+        self._release = b""
 
     def carry_out(self, progress: Progress, wait: bool) -> None:
         """Bring the revision up, or undo it.
 
         Raises:
-            DeployError: it did not become healthy.
+            DeployError: it did not become healthy; whatever went wrong.
             KeyboardInterrupt: the cell was interrupted; the last good revision serves.
         """
         asked = self._request
         asked.check_capacity(self._surge)
+        self._say = progress.say
         self._begin()
         if wait:
             self._undone_if_it_fails(progress)
         else:
+            self._say = rollout.Silent().say
             in_background(self._quietly, f"workbench-deploy-{asked.name}")
             self._handed_over.wait()
 
@@ -201,20 +167,26 @@ class Run:
     def _begin(self) -> None:
         asked = self._request
         known = [each.revision for each in asked.live.generations.values()]
+        if asked.live.details and asked.history.serving(asked.name) is None:
+            self._good_if_any()  # recorded first, so that one can go back to it
         self.number = asked.history.begin(
             asked.name, asked.route_prefix, self._note, cells.kernel(), max(known, default=0)
         )
-        token = secrets.token_hex(4)
         self._actions = {each.deployment: each for each in asked.plan.actions}
+
+    def _pack(self) -> None:
+        asked, token = self._request, secrets.token_hex(4)
         self._shipped = {n.name: self._package(n, token) for n in asked.graph.nodes}
         self._stamps = {n.name: self._stamp(n) for n in asked.graph.nodes}
 
     def _good(self) -> Good | None:
         """The revision that serves; read when part of it stays, or it is to be put back."""
         if not self._good_is_known:
-            asked, self._good_is_known = self._request, True
+            asked = self._request
             if asked.live.details:
-                self._known_good = rollout.last_good(asked.name, asked.history)
+                found = (asked.live, asked.history, asked.store, self._say)
+                self._known_good = releases.serving(asked.name, *found)
+            self._good_is_known = True
         return self._known_good
 
     def _package(self, node: Any, token: str) -> Package:
@@ -234,52 +206,82 @@ class Run:
         return ray_serve.stamp_of(node, self.number, node.name == self._request.graph.ingress.name)
 
     def _undone_if_it_fails(self, progress: Progress) -> None:
-        asked = self._request
-        since = before_of(asked.live.details)
-        done: list[str] = []
+        asked, done, interrupt = self._request, Done(), None
         try:
-            self._bring_about(since, progress, done)
-        except RolloutFailed as failed:
-            serving = self._undo(done, str(failed), FAILED)
-            progress.fail(f"{asked.name} revision {self.number} failed")
-            raise DeployError(asked.name, self.number, serving, str(failed), ADVICE) from None
-        except BaseException:
-            self._undo(done, "interrupted", INTERRUPTED)
-            progress.fail(f"{asked.name} revision {self.number} was interrupted and undone")
-            raise
+            self._pack()
+            self._bring_about(before_of(asked.live.details), progress, done)
+        except BaseException as error:
+            with uninterrupted():
+                if not self._is_settled():
+                    self._fail(error, done, progress)
+            interrupt = None if isinstance(error, Exception) else error
         finally:
             if self._lease is not None:
                 self._lease.end()
         self._record()
         progress.finish(self._summary())
         if asked.plan.of(REPLACE, ADD):
-            cluster.keep_worker()
+            asked.serving.keep_worker()
+        if interrupt is not None:
+            raise interrupt  # it came too late to stop anything
 
-    def _bring_about(self, since: Any, progress: Progress, done: list[str]) -> None:
+    def _is_settled(self) -> bool:
+        """Whether the revision serves already, and only the answer was lost."""
+        asked = self._request
+        if not self._release:
+            return False  # `settle` was not called yet
+        try:
+            return asked.store.release(asked.name) == self._release
+        except Exception:
+            return False
+
+    def _fail(self, error: BaseException, done: Done, progress: Progress) -> NoReturn:
+        failed = self._undone(done, error)
+        if not isinstance(error, Exception):
+            progress.fail(f"{self._request.name} revision {self.number} was interrupted and undone")
+            if failed.state:
+                progress.say(failed.state)
+            raise error
+        progress.fail(f"{self._request.name} revision {self.number} failed")
+        raise failed from (None if isinstance(error, RolloutFailed) else error)
+
+    def _bring_about(self, since: Any, progress: Progress, done: Done) -> None:
         asked = self._request
         exchanged = [a.deployment for a in asked.plan.actions if a.exchanges]
         told = (
             any(a.options for a in asked.plan.actions)
             or asked.route_prefix != asked.live.route_prefix
             or asked.live.updating
+            or self._drifted()
         )
         first = self._before_serve() if told else set(exchanged)
         self._exchange([n for n in exchanged if n in first], done)
         if told:
             self._guard(done)
-            done.append("")  # Serve was told
-            self._tell_serve()
+            self._tell_serve(done)
             self._handed_over.set()
             fresh = frozenset(asked.plan.of(REPLACE, ADD))
             goal = Wanted(asked.graph, fresh, self._stamps)
-            rollout.follow(asked.name, goal, since, self._timeout_s, progress, self._lost)
+            rollout.follow(
+                asked.name, goal, since, self._timeout_s, progress, self._lost, asked.serving
+            )
             for name in (*fresh, *asked.plan.of("tune")):
                 self._took_ms[name] = self._elapsed_ms()
         self._exchange([n for n in exchanged if n not in first], done)
         if exchanged and not told:
-            done.append("")
-            self._tell_serve()  # for the replicas that it will start
-        asked.store.settle(asked.name, self._shipped)
+            self._tell_serve(done)  # for the replicas that it will start
+        made = Good(self.number, asked.graph, self._shipped, self._stamps, asked.route_prefix)
+        if self._lease is not None and not self._lease.holds():
+            raise RolloutFailed(rollout.LOST)
+        self._release = rollout.dumped(made)
+        asked.store.settle(asked.name, self._shipped, self._release)
+
+    def _drifted(self) -> bool:
+        """Whether Serve has other options for what is kept, as after an undo that failed."""
+        live = self._request.live.deployments
+        marks = {n: (d.get("deployment_config") or {}).get(STAMP) for n, d in live.items()}
+        kept = self._request.plan.of(KEEP)
+        return any(marks[name] != self._stamps[name] for name in kept)
 
     def _before_serve(self) -> set[str]:
         """Those that must have the new code before Serve starts any process.
@@ -290,37 +292,38 @@ class Run:
         scaled = {a.deployment for a in asked.plan.actions if a.exchanges and a.options}
         return asked.callees_of_replaced() | scaled
 
-    def _exchange(self, names: list[str], done: list[str]) -> None:
-        packages = {name: self._shipped[name] for name in names}
-        done += names  # before: an interrupt may come when all is exchanged
+    def _exchange(self, names: list[str], done: Done) -> None:
+        asked, packages = self._request, {name: self._shipped[name] for name in names}
+        done.exchanged += names  # before: an interrupt may come when all is exchanged
         try:
-            Exchange(self._request.store, self._request.name, packages, self._timeout_s).run()
+            Exchange(asked.store, asked.name, packages, self._timeout_s, asked.serving).run()
         except RolloutFailed:
-            del done[len(done) - len(names) :]
+            del done.exchanged[len(done.exchanged) - len(names) :]
             raise
         self._took_ms |= dict.fromkeys(names, self._elapsed_ms())
 
-    def _guard(self, done: list[str]) -> None:
+    def _guard(self, done: Done) -> None:
         """Have the last good revision put back if this kernel dies from here on."""
         asked, good = self._request, self._good()
         if good is None:
-            if asked.live.details:
+            if asked.live.serves:
                 return  # what serves is not known here: nothing could be put back
             asked.store.guard(asked.name, None, asked.route_prefix, {})
         else:
-            back = {n: good.shipped[n] for n in done if n in good.shipped}
+            back = {n: good.shipped[n] for n in done.exchanged if n in good.shipped}
             asked.store.guard(asked.name, rollout.application(good), good.route_prefix, back)
         self._lease = Lease(asked.store, asked.name)
 
     def _lost(self) -> bool:
         return self._lease is not None and self._lease.lost
 
-    def _tell_serve(self) -> None:
+    def _tell_serve(self, done: Done) -> None:
         asked = self._request
         application = ray_serve.application_of(
             asked.graph, self._shipped, self._stamps, self._surge, self._scaled_as_they_are()
         )
-        ray_serve.run(application, asked.name, asked.route_prefix)
+        done.told = True  # before: an interrupt may come when Serve has it
+        asked.serving.run(application, asked.name, asked.route_prefix)
 
     def _scaled_as_they_are(self) -> set[str]:
         """Deployments that keep as many processes as they have: nobody asked for other limits."""
@@ -334,41 +337,44 @@ class Run:
             == live[node.name].fingerprint.light.get(AUTOSCALING)
         }
 
-    def _undo(self, done: list[str], reason: str, outcome: str) -> int | None:
-        asked, good = self._request, self._good()
-        asked.history.failed(asked.name, self.number, reason, outcome, self._records())
-        if good is None:
-            if done:
-                rollout.remove(asked.name)
-                asked.store.forget(asked.name)
+    def _undone(self, done: Done, error: BaseException) -> DeployError:
+        """Undo, note why, and say what serves now."""
+        asked, interrupted = self._request, not isinstance(error, Exception)
+        reason = "interrupted" if interrupted else rollout.reason_of(error)
+        undo = Undo(asked.name, asked.store, asked.serving, asked.live, self._good_if_any())
+        undone = undo.run(done)
+        advice = _advice(error)
+        if undone.problem and self._lease is not None:
+            self._lease.leave()
+        if undone.problem:
+            reason, advice = f"{reason}\nThe undo failed: {undone.problem}", UNDO_ADVICE
+        try:
+            outcome = INTERRUPTED if interrupted else FAILED
+            asked.history.failed(asked.name, self.number, reason, outcome, self._records())
+        except WorkbenchError as unwritten:
+            reason = f"{reason}\n{unwritten}"
+        return DeployError(asked.name, self.number, undone.serving, reason, advice, undone.state)
+
+    def _good_if_any(self) -> Good | None:
+        try:
+            return self._good()
+        except Exception:  # the history and the cluster may both be out of reach
             return None
-        back = {n: good.shipped[n] for n in done if n and n in good.shipped}
-        Exchange(asked.store, asked.name, back, self._timeout_s).run()
-        if "" in done:
-            rollout.put_back(asked.name, good)
-        asked.store.settle(asked.name, good.shipped)
-        return good.number
 
     def _record(self) -> None:
         asked = self._request
-        good = Good(self.number, asked.graph, self._shipped, self._stamps, asked.route_prefix)
-        asked.history.served(
-            asked.name, self.number, rollout.dumped(good), self._elapsed_ms(), self._records()
-        )
+        try:
+            asked.history.served(
+                asked.name, self.number, self._release, self._elapsed_ms(), self._records()
+            )
+        except WorkbenchError as error:
+            warnings.warn(f"revision {self.number} serves, but {error}", stacklevel=2)
 
     def _records(self) -> tuple[DeploymentRecord, ...]:
         nodes = {node.name: node for node in self._request.graph.nodes}
-        return tuple(self._recorded(nodes.get(a.deployment), a) for a in self._actions.values())
-
-    def _recorded(self, node: Any, action: Action) -> DeploymentRecord:
-        return DeploymentRecord(
-            name=action.deployment,
-            source="" if node is None else node.source,
-            fingerprint={} if node is None else node.fingerprint.summary(),
-            options={} if node is None else node.options,
-            action=action.kind,
-            reason=action.reason,
-            took_ms=self._took_ms.get(action.deployment),
+        return tuple(
+            releases.record_of(n, nodes.get(n), a.kind, a.reason, self._took_ms.get(n))
+            for n, a in self._actions.items()
         )
 
     def _elapsed_ms(self) -> float:
@@ -385,3 +391,9 @@ class Run:
             time_text = "" if took is None else f" in {took:.0f} ms"
             lines.append(f"  {action.deployment}: {action.kind}{time_text} ({action.reason})")
         return "\n".join(lines)
+
+
+def _advice(error: BaseException) -> str:
+    if isinstance(error, RolloutFailed):
+        return ADVICE
+    return error.advice if isinstance(error, AdvisedError) and error.advice else CLUSTER_ADVICE

@@ -5,12 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 
-from workbench.adapters import cells, ray_serve
+from workbench.adapters import cells
 from workbench.adapters.ray_store import CodeStore
 from workbench.replica.package import Package
 from workbench.replica.store import Answers
 
 from .rollout import RolloutFailed
+from .serving import Serving
 
 WAIT_S = 0.25  # then the replicas that are gone are looked for
 
@@ -23,13 +24,19 @@ class Exchange:
         app: application name.
         packages: new code by deployment, callees before callers.
         timeout_s: seconds that the replicas may take.
+        serving: Serve, which knows the replicas that are gone.
     """
 
     def __init__(
-        self, store: CodeStore, app: str, packages: Mapping[str, Package], timeout_s: float
+        self,
+        store: CodeStore,
+        app: str,
+        packages: Mapping[str, Package],
+        timeout_s: float,
+        serving: Serving,
     ) -> None:
         self._store, self._app, self._packages = store, app, packages
-        self._timeout_s = timeout_s
+        self._timeout_s, self._serving = timeout_s, serving
 
     def run(self) -> None:
         """Have every replica prepare the code, then exchange it.
@@ -62,5 +69,5 @@ class Exchange:
         return complete
 
     def _running(self) -> set[str]:
-        deployments = ray_serve.details().get(self._app, {}).get("deployments", {})
+        deployments = self._serving.details().get(self._app, {}).get("deployments", {})
         return {r["replica_id"] for d in deployments.values() for r in d["replicas"]}

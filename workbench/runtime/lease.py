@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 
 from workbench.adapters.ray_store import CodeStore
@@ -26,15 +27,28 @@ class Lease:
     """
 
     def __init__(self, store: CodeStore, app: str) -> None:
-        self.lost = False
+        self.lost = self._left = False
         self._store, self._app = store, app
         self._over = threading.Event()
         in_background(self._tell, f"workbench-lease-{app}")
 
-    def end(self) -> None:
-        """The change is over."""
+    def holds(self) -> bool:
+        """Ask the store whether this kernel may go on; it may not when its work was undone."""
+        self.lost = self.lost or not self._store.heard_of(self._app)
+        return not self.lost
+
+    def leave(self) -> None:
+        """Say no more: the store undoes the change in its own time."""
         self._over.set()
-        self._store.unguard(self._app)
+        self._left = True
+
+    def end(self) -> None:
+        """The change is over, unless it was left to the store."""
+        self._over.set()
+        if self._left:
+            return
+        with contextlib.suppress(Exception):  # what was settled or put back, it does not touch
+            self._store.unguard(self._app)
 
     def _tell(self) -> None:
         while not self._over.wait(EVERY_S):

@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from workbench.adapters import cluster as ray_cluster
 from workbench.adapters import haproxy, history, ray_graph, ray_handles, ray_knobs, ray_serve
 from workbench.adapters.ray_store import CodeStore, Generation
 from workbench.core.capacity import shortage
@@ -20,8 +19,10 @@ from workbench.errors import CapacityError, PlanError
 from workbench.replica.store import BUSY
 
 from . import cluster
+from .serving import OnRay, Serving
 
 RETOLD_S = 3.0
+ANSWERING = {"RUNNING", "UPDATING", "RECOVERING", "PENDING_MIGRATION"}  # states of a replica
 SHM_ADVICE = "remove what fills it (ls -l /dev/shm), and deploy again"
 
 
@@ -49,6 +50,15 @@ class Live:
         return dict(self.details.get("deployments", {}))
 
     @property
+    def serves(self) -> bool:
+        """Whether anything of it may answer: also at zero replicas that grow when asked."""
+        states = {word(r["state"]) for d in self.deployments.values() for r in d["replicas"]}
+        return bool(states & ANSWERING) or word(self.details.get("status")) in (
+            "RUNNING",
+            "DEPLOYING",
+        )
+
+    @property
     def updating(self) -> bool:
         """Whether processes of other code still run, as after a kernel that died half-way."""
         return any(word(each["status"]) == "UPDATING" for each in self.deployments.values())
@@ -65,6 +75,7 @@ class Look:
     def __init__(self, name: str, alone: bool = False) -> None:
         self.cluster = cluster.current()
         self.name, self.store = name, CodeStore()
+        self.serving: Serving = OnRay()
         self._alone = self.store.alone_soon(name) if alone else lambda: ""
         self._ask()
 
@@ -127,6 +138,7 @@ class Request:
     ) -> None:
         self.cluster, self.history = look.cluster, history.here()
         self.graph, self.name, self.store = graph, look.name, look.store
+        self.serving = look.serving
         every, self.live = look.answer()
         prefix = route_prefix if route_prefix is not None else self.live.route_prefix
         self.route_prefix = checked_prefix(prefix, self.name)
@@ -182,7 +194,7 @@ class Request:
             raise CapacityError(f"{self.name!r} cannot change its replicas: {starved}", SHM_ADVICE)
         running = {name: len(d["replicas"]) for name, d in self.live.deployments.items()}
         beside = self.plan.of(REPLACE) if surge else []
-        nodes, room = self.graph.nodes, ray_cluster.room()
+        nodes, room = self.graph.nodes, self.serving.room()
         short = shortage(nodes, room, running, beside)
         if not short:
             return

@@ -5,18 +5,18 @@ from __future__ import annotations
 import time
 import zlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from workbench.adapters import cells, ray_serve
-from workbench.adapters import cluster as ray_cluster
-from workbench.adapters.history import History
 from workbench.core.graph import Graph
 from workbench.core.rollout import Before, Verdict, Wanted, judge
 from workbench.core.status import ProgressLine, word
-from workbench.errors import PlanError
+from workbench.errors import AdvisedError, PlanError
 from workbench.replica.failures import without_framework
 from workbench.replica.package import Package
+
+from .serving import Serving
 
 POLL_S = 0.03
 ROOM_EVERY_S = 1.0
@@ -81,12 +81,19 @@ class Good:
 
 
 def dumped(good: Good) -> bytes:
-    """As bytes, for the history."""
-    return zlib.compress(ray_serve.dumped(good), level=1)
+    """As bytes, for the history and the cluster. The user's classes are in the packages alone."""
+    nodes = (replace(n, deployment=ray_serve.bare(n.deployment)) for n in good.graph.nodes)
+    bare = replace(good, graph=Graph(tuple(nodes)))
+    return zlib.compress(ray_serve.dumped(bare), level=1)
 
 
-def good_of(blob: bytes, app: str, number: int) -> Good:
+def good_of(blob: bytes, app: str, number: int | None = None) -> Good:
     """Undo `dumped`.
+
+    Args:
+        blob: what `dumped` made.
+        app: application name.
+        number: of the revision as the history has it; what it had when it served when None.
 
     Raises:
         PlanError: the revision never served, or this Python cannot load its code.
@@ -104,18 +111,21 @@ def good_of(blob: bytes, app: str, number: int) -> Good:
             f"this Python cannot load revision {number} of {app!r}: {what}",
             "use the environment that deployed it, or deploy its source again: app.history()",
         ) from error
-    return good if isinstance(good, Good) else Good(**vars(good))
+    return numbered(good, good.number if number is None else number)
 
 
-def last_good(app: str, past: History) -> Good | None:
-    """The revision that serves, or None when none does or its code cannot be read."""
-    serving = past.serving(app)
-    if serving is None:
-        return None
-    try:
-        return good_of(past.graph(app, serving.number), app, serving.number)
-    except PlanError:
-        return None
+def numbered(good: Good, number: int) -> Good:
+    """The same under another number, as an object of this process's own class."""
+    return Good(**{**vars(good), "number": number})
+
+
+def reason_of(error: BaseException) -> str:
+    """What to say of an error that ended a rollout: its own words, or its type with them."""
+    if isinstance(error, RolloutFailed):
+        return str(error)
+    if isinstance(error, AdvisedError):
+        return error.problem
+    return readable(f"{type(error).__name__}: {error}")
 
 
 def follow(
@@ -125,6 +135,7 @@ def follow(
     timeout_s: float,
     progress: Progress,
     lost: Callable[[], bool],
+    serving: Serving,
 ) -> None:
     """Wait until every deployment runs the new revision and only that.
 
@@ -135,6 +146,7 @@ def follow(
         timeout_s: seconds to wait.
         progress: where the lines are shown.
         lost: whether others took this process for dead, and undid its work.
+        serving: Serve.
 
     Raises:
         RolloutFailed: a replica could not start, or the time is over.
@@ -143,16 +155,16 @@ def follow(
     while True:
         elapsed_s = time.monotonic() - began
         if elapsed_s - looked > ROOM_EVERY_S:
-            room, looked = ray_cluster.room(), elapsed_s
+            room, looked = serving.room(), elapsed_s
         if lost():
-            raise RolloutFailed("this kernel was silent for too long, so others undid it")
-        found = ray_serve.details().get(app)
+            raise RolloutFailed(LOST)
+        found = serving.details().get(app)
         verdict = judge(wanted, found, since, room, elapsed_s)
         progress.show(verdict.lines)
         if verdict.ready and found:
             ready = ready or elapsed_s
             ended = not verdict.lingers or elapsed_s - ready > LINGERS_S
-            if ended and ray_cluster.routed(app, found["route_prefix"], _taking(found, wanted)):
+            if ended and serving.routed(app, found["route_prefix"], _taking(found, wanted)):
                 return
         if verdict.failure:
             raise RolloutFailed(readable(verdict.failure))
@@ -172,6 +184,7 @@ def readable(report: str) -> str:
     return cells.resolve(without_framework(report))
 
 
+LOST = "this kernel was silent for too long, so others undid it"
 UNROUTED = "its replicas run, but requests do not reach the new ones; workbench doctor"
 
 
@@ -185,33 +198,43 @@ def _too_slow(verdict: Verdict, timeout_s: float) -> str:
     return f"not ready after timeout_s={timeout_s:g}: {waiting or UNROUTED}"
 
 
-def put_back(app: str, good: Good) -> None:
-    """Put a good revision back.
-
-    Its replicas still run, under the versions that they are pinned to, so Serve has nothing to
-    start unless one of them died meanwhile.
-    """
-    ray_serve.run(application(good), app, good.route_prefix)
-    _wait(lambda: _is_running(app))
-
-
 def application(good: Good) -> Any:
     """The Serve application that a good revision is."""
     kept = good.shipped  # its processes run
     return ray_serve.application_of(good.graph, good.shipped, good.stamps, True, kept)
 
 
-def remove(app: str) -> None:
-    """Delete an application and wait until Serve has forgotten it."""
-    ray_serve.delete(app)
-    _wait(lambda: app not in ray_serve.details())
+def put_back(app: str, good: Good, serving: Serving) -> None:
+    """Put a good revision back.
+
+    Its replicas still run, under the versions that they are pinned to, so Serve has nothing to
+    start unless one of them died meanwhile.
+
+    Raises:
+        RolloutFailed: Serve does not call it running.
+    """
+    serving.run(application(good), app, good.route_prefix)
+    if not _wait(lambda: _is_running(app, serving)):
+        raise RolloutFailed(f"Serve does not report it as running after {UNDO_S:g} s")
 
 
-def _is_running(app: str) -> bool:
-    return word(ray_serve.details().get(app, {}).get("status")) == "RUNNING"
+def remove(app: str, serving: Serving) -> None:
+    """Delete an application and wait until Serve has forgotten it.
+
+    Raises:
+        RolloutFailed: Serve still knows it.
+    """
+    serving.delete(app)
+    if not _wait(lambda: app not in serving.details()):
+        raise RolloutFailed(f"Serve has not forgotten it after {UNDO_S:g} s")
 
 
-def _wait(done: Callable[[], bool]) -> None:
+def _is_running(app: str, serving: Serving) -> bool:
+    return word(serving.details().get(app, {}).get("status")) == "RUNNING"
+
+
+def _wait(done: Callable[[], bool]) -> bool:
     until = time.monotonic() + UNDO_S
-    while not done() and time.monotonic() < until:
+    while not (ready := done()) and time.monotonic() < until:
         time.sleep(POLL_S)
+    return ready

@@ -6,7 +6,7 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from workbench.adapters import history, ray_knobs, ray_serve
+from workbench.adapters import ray_knobs, ray_serve
 from workbench.core import knobs
 from workbench.core.graph import Graph, Node
 from workbench.core.knobs import Knobs, Tuned
@@ -15,23 +15,26 @@ from workbench.core.plan import KEEP, REPLACE
 from workbench.core.status import word
 from workbench.errors import PlanError, TuneError
 
-from . import rollout
+from . import releases
+from .boundary import explained
 from .deploy import Run, held
 from .request import Look, Request
-from .rollout import Good, Progress
+from .rollout import Good, Progress, Silent
 
 
+@explained("tune")
 def listed(name: str, deployment: str | None = None) -> Knobs:
     """The knobs of one deployment of an application, or of all, callers before callees.
 
     Raises:
         TuneError: there is no such deployment.
     """
-    graph = _good(name).graph
+    graph = _good(name, Look(name), Silent()).graph
     nodes = reversed(graph.nodes) if deployment is None else [_node(graph, name, deployment, {})]
     return Knobs(knob for n in nodes for knob in knobs.knobs_of(ray_knobs.tunable_of(n)))
 
 
+@explained("tune")
 def tune(
     name: str,
     deployment: str | None,
@@ -44,7 +47,7 @@ def tune(
     began_s = time.monotonic()
     with held(name, progress):
         look = Look(name, alone=True)  # answered while the history is read
-        good = _good(name)
+        good = _good(name, look, progress)
         node = _node(good.graph, name, deployment, asked)
         here = ray_knobs.tunable_of(node)
         change = knobs.checked(asked, here)
@@ -68,12 +71,15 @@ def tune(
         )
 
 
-def _good(name: str) -> Good:
-    good = rollout.last_good(name, history.here())
+def _good(name: str, look: Look, progress: Progress) -> Good:
+    good = releases.known(look, progress.say)
+    if good is None and name not in look.answer()[0]:
+        raise PlanError(f"no application {name!r} runs on the cluster", "deploy it again")
     if good is None:
         raise PlanError(
-            f"no revision of {name!r} is known here",
-            "deploy it again, or set WORKBENCH_HOME to the state folder that it was deployed with",
+            f"which revision of {name!r} serves is not known: the history here does not have it, "
+            "nor does the cluster",
+            "deploy it again; what serves goes on meanwhile",
         )
     return good
 
