@@ -48,7 +48,7 @@ def ran(*cells: str) -> dict[str, Any]:
     """The names that cells leave, run one after the other in one notebook."""
     names: dict[str, Any] = {"__name__": "__main__"}
     for number, cell in enumerate((START, *cells)):
-        exec(compile(cell, f"/tmp/ipykernel_1/{number}.py", "exec"), names)
+        exec(compile(cell, f"/tmp/ipykernel_1/{number}.py", "exec", dont_inherit=True), names)
     return names
 
 

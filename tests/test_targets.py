@@ -14,6 +14,7 @@ from fastapi import APIRouter, BackgroundTasks, Depends, FastAPI, Request, WebSo
 from fastapi.responses import JSONResponse, StreamingResponse
 from fastapi.staticfiles import StaticFiles
 from ray import serve
+from ray.serve._private.http_util import ASGIAppReplicaWrapper
 
 import workbench
 
@@ -282,3 +283,32 @@ def test_methods_of_every_kind_are_called_by_handle(name: str) -> None:
     assert list(handle.options(stream=True).streaming.remote(3)) == [0, 1, 2]
     responses = [handle.batched.remote(n) for n in range(4)]
     assert [response.result() for response in responses] == [4, 4, 4, 4]
+
+
+class Built(ASGIAppReplicaWrapper):  # type: ignore[misc]  # ray ships no types for it
+    """Makes its application in its constructor, as Serve's `GradioIngress` does."""
+
+    def __init__(self, builder: Any) -> None:
+        super().__init__(builder())
+
+
+def test_a_class_whose_constructor_makes_the_application(name: str) -> None:
+    """Serve's integrations are such classes: `serve.deployment(GradioIngress).bind(builder)`."""
+
+    def builder() -> FastAPI:
+        @contextlib.asynccontextmanager
+        async def lifespan(app: FastAPI) -> AsyncIterator[dict[str, int]]:
+            yield {"built": 1}
+
+        api = FastAPI(lifespan=lifespan)
+
+        @api.get("/")
+        def root(request: Request) -> int:
+            return int(request.state.built)
+
+        return api
+
+    deployment = serve.deployment(**LIGHT)(Built).bind(builder)
+
+    assert workbench.deploy(deployment, name=name).get("/").json() == 1
+    assert workbench.plan(deployment, name=name).actions[0].kind == "keep"

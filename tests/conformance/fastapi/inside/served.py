@@ -48,20 +48,16 @@ class Service:
     def __init__(self) -> None:
         self.test = ""
         self.reached: set[str] = set()
-        self._shown: Any = None
+        self._shown: list[Any] = []
         self._lock = threading.Lock()
 
-    def begin(self, test: str) -> None:
-        """A test begins; whatever it calls is deployed again, as an edited notebook would be."""
-        self.test, self._shown = test, None
-
     def at(self, app: Any) -> Any:
-        """Deploy an application, unless it is what is deployed; returns its URL."""
+        """Deploy an application as it is now, unless that is what runs; returns its URL."""
         with self._lock:
             self.reached.add(self.test)
-            shown = (app, *map(id, _changeable(app)))
-            if self._shown is None or self._shown[0] is not app or self._shown != shown:
-                self._shown = None
+            shown = [app, *_changeable(app)]  # held, so that no id is used again
+            if list(map(id, shown)) != list(map(id, self._shown)):
+                self._shown = []
                 self._url = httpcore.URL(_deployed(_target(app)).url)
                 self._shown = shown
             return self._url
@@ -201,7 +197,9 @@ def _target(app: Any) -> Any:
 def _changeable(app: Any) -> list[Any]:
     """What a test may set on an application between two requests."""
     overrides = getattr(app, "dependency_overrides", None) or {}
-    return [*overrides, *overrides.values(), *getattr(app, "routes", ())]
+    added = *getattr(app, "routes", ()), *getattr(app, "user_middleware", ())
+    handlers = getattr(app, "exception_handlers", None) or {}
+    return [*overrides, *overrides.values(), *added, *handlers.values()]
 
 
 @contextlib.contextmanager
@@ -235,7 +233,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """A test begins."""
-    SERVICE.begin(item.nodeid)
+    SERVICE.test = item.nodeid
 
 
 @pytest.hookimpl(trylast=True)
