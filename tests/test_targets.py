@@ -297,15 +297,12 @@ def test_a_class_whose_constructor_makes_the_application(name: str) -> None:
 
     def builder() -> FastAPI:
         @contextlib.asynccontextmanager
-        async def lifespan(app: FastAPI) -> AsyncIterator[dict[str, int]]:
-            yield {"built": 1}
+        async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+            app.state.built = 1
+            yield
 
         api = FastAPI(lifespan=lifespan)
-
-        @api.get("/")
-        def root(request: Request) -> int:
-            return int(request.state.built)
-
+        api.get("/")(lambda: api.state.built)
         return api
 
     deployment = serve.deployment(**LIGHT)(Built).bind(builder)
