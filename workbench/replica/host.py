@@ -25,7 +25,7 @@ from . import live as lives
 from . import package as packages
 from .asgi import Ingress, add_handler
 from .failures import Failures
-from .figures import Figures
+from .figures import SERVES_OWN, Figures
 from .link import Link, find_store
 from .live import Live, Place
 from .pulse import Pulse
@@ -235,9 +235,9 @@ class Host:
         target = self._live.target
         if not inspect.isroutine(target):
             return getattr(target, "__call__" if name == CALL else name)
-        if name not in ("__call__", CALL):
+        if name in SERVES_OWN or (name.startswith("_") and name != "__call__"):
             raise AttributeError(name)  # or Serve would take the function for its hooks
-        return target
+        return target  # by whatever name it is called
 
     def _trampoline(self, name: str, method: Any) -> Any:
         begun = self.figures.counting(name)

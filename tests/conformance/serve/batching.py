@@ -151,7 +151,6 @@ class Model:
 app = Model.bind()
 """,
         "seen = list(handle.options(stream=True).tokens.remote(4))",
-        sample=True,
     ),
     case(
         "stream-sync-generator",
@@ -305,7 +304,6 @@ app = Model.bind()
 """,
         "asked = [handle.options(multiplexed_model_id=m).remote(1).result() for m in 'abacb']\n"
         "seen = [asked, handle.told.remote().result()]",
-        sample=True,
     ),
     case(
         "multiplexed-models-are-unloaded",

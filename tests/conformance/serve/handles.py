@@ -141,7 +141,6 @@ leaf = Leaf.bind()
 app = Top.bind([Side.bind(leaf, "l"), Side.options(name="Second").bind(leaf, "r")], third=Side.bind(leaf, "n"))
 """,
         "seen = [handle.remote().result(), sorted(status().deployments)]",
-        sample=True,
     ),
     case(
         "nested-handles-in-arguments",
@@ -222,7 +221,6 @@ def double(x: int = 4):
 app = double.bind()
 """,
         "seen = [handle.remote().result(), handle.remote(3).result(), handle.any_name.remote(5).result()]",
-        sample=True,
     ),
     case(
         "an-async-function-deployment",

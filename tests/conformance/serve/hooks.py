@@ -327,7 +327,6 @@ app = make().bind()
 """,
         "cell('def wanted(ctx):\\n    return 3, {}\\n'); cell('app = make().bind()'); redeploy()\n"
         "seen = until(lambda: status().deployments['Model'].replica_states.get('RUNNING'), 3)",
-        sample=True,
     ),
     case(
         "an-autoscaling-policy-class",
@@ -360,7 +359,6 @@ app = Model.bind()
 """,
         "none = status().deployments['Model'].replica_states.get('RUNNING', 0)\n"
         "seen = [none, handle.remote().result(timeout_s=60)]",
-        sample=True,
     ),
     case(
         "a-request-router",

@@ -268,7 +268,6 @@ app = Model.bind()
 """,
         "seen = [http.request(v, '/', content=b'b', params={'q': '1'}).json()\n"
         "        for v in ('GET', 'POST', 'PUT', 'PATCH', 'DELETE')]",
-        sample=True,
     ),
     case(
         "every-kind-of-answer",
