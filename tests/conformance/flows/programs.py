@@ -436,3 +436,9 @@ def sessions(draw: st.DrawFn) -> tuple[Program, list[Step]]:
         found.append(draw(steps(program)))
         program = found[-1].program
     return first, found
+
+
+def shown(program: Program) -> str:
+    """The program as a notebook shows it."""
+    cells = list(program.cells().items())[1:]
+    return "\n".join(f"# --- {name}\n{text}" for name, text in cells)

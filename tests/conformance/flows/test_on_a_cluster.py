@@ -11,12 +11,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, Phase, given, note, settings
 
 import workbench
 from workbench.adapters import ray_serve
 from workbench.core.plan import KEEP, SWAP, TUNE
 
-from .book import Book, Flow, opened
+from .book import Book, Edit, Flow, opened
+from .programs import ASKS, Program, Step, sessions, shown
 from .replica import read_answer
 from .rungs import highest
 from .table import FLOWS, params
@@ -123,3 +125,53 @@ def test_another_process_runs_all_cells_and_keeps_what_serves(tmp_path: Path) ->
 
     assert set(rungs(app).values()) == {KEEP}
     assert asked(app, flow) == flow.answer
+
+
+def flow_of(program: Program) -> Flow:
+    """A generated program as a notebook."""
+    return Flow("program", program.cells(), (), "", None, asks=ASKS[program.target])
+
+
+def answers(app: Any, program: Program) -> list[Any]:
+    """What a generated program answers."""
+    return [ask(app, each) for each in ASKS[program.target]]
+
+
+@pytest.mark.conformance
+def test_generated_programs_answer_as_fresh_deploys(
+    tmp_path: Path, record_property: Record
+) -> None:
+    """What holds for a process that plays a replica holds for Serve's."""
+    taken = []
+
+    def deployed_and_edited(program: Program, edits: list[Step]) -> None:
+        note(shown(program))
+        with Book(flow_of(program), tmp_path) as book:
+            answers(deployed(book.run_all(), HOT), program)
+            for step in edits:
+                note(f"then runs {step.runs}\n{shown(step.program)}")
+                book.cells = step.program.cells()
+                if step.restarts:
+                    book.restart()
+                for name in step.runs:
+                    book.edit(Edit(name))
+                app = deployed(book, HOT)
+                taken.append(highest(list(rungs(app).values())))
+            hot = answers(app, program)
+        with opened(flow_of(edits[-1].program), tmp_path) as book:
+            assert answers(deployed(book, FRESH), program) == hot
+
+    @settings(
+        max_examples=20,
+        derandomize=True,
+        database=None,
+        phases=[Phase.generate],  # a smaller program would cost a minute per try
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(session=sessions())
+    def many(session: tuple[Program, list[Step]]) -> None:
+        deployed_and_edited(*session)
+
+    many()
+    for rung in taken:
+        record_property("generated, on a cluster", rung)

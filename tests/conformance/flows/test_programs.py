@@ -14,7 +14,7 @@ from workbench.core.graph import Node
 from workbench.core.plan import KEEP, REPLACE, SWAP, TUNE, compare
 
 from .book import Book, Edit, Flow
-from .programs import ASKS, Program, Step, sessions
+from .programs import ASKS, Program, Step, sessions, shown
 from .replica import Replica, Server, shipped
 from .rungs import graph
 
@@ -72,9 +72,7 @@ class Service:
 
     def take(self, step: Step) -> str:
         """Do what the user does, and deploy; the rung that this took."""
-        texts = step.program.cells()
-        self._book.cells.clear()
-        self._book.cells.update(texts)
+        self._book.cells = step.program.cells()
         if step.restarts:
             self._book.restart()
         for name in step.runs:
@@ -114,12 +112,6 @@ def edited(session: Session, server: str, folder: Path) -> None:
             assert after_restart == KEEP, "a restart changes the fingerprint"
             assert step.changes or rung == KEEP
             assert step.state or rung in (KEEP, SWAP)
-
-
-def shown(program: Program) -> str:
-    """The program as a notebook shows it."""
-    cells = list(program.cells().items())[1:]
-    return "\n".join(f"# --- {name}\n{text}" for name, text in cells)
 
 
 @settings(QUIETLY, max_examples=50)
