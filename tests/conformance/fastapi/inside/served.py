@@ -30,6 +30,7 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 import workbench
+from workbench.replica.routes import places
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -197,7 +198,7 @@ def _target(app: Any) -> Any:
 def _changeable(app: Any) -> list[Any]:
     """What a test may set on an application between two requests."""
     overrides = getattr(app, "dependency_overrides", None) or {}
-    added = *getattr(app, "routes", ()), *getattr(app, "user_middleware", ())
+    added = *(place.route for place in places(app)), *getattr(app, "user_middleware", ())
     handlers = getattr(app, "exception_handlers", None) or {}
     return [*overrides, *overrides.values(), *added, *handlers.values()]
 
