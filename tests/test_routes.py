@@ -13,6 +13,8 @@ from ray import serve
 
 from workbench.adapters.cells import source_of
 from workbench.adapters.ray_serve import ingress_parts
+from workbench.core.digests import Units
+from workbench.core.units import closure_digest
 from workbench.replica.apps import class_based, standalone
 from workbench.replica.routes import current, drop_stale, places
 
@@ -327,3 +329,33 @@ def test_a_history_shows_what_counts() -> None:
 
     assert [route.endpoint.__name__ for route in current(made["app"])][-1] == "x"
     assert source_of(made["app"]) == ""  # cells of this test have no text that could be shown
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("app.host('a.b', sub(1))", "app.host('a.b', sub(2))"),
+        ("app.mount('/x', sub(1))", "app.mount('/x', sub(2))"),
+        ("app.mount('/x', files('a'))", "app.mount('/x', files('b'))"),
+        ("app.frontend('/', directory='a', check_dir=False)",
+         "app.frontend('/', directory='b', check_dir=False)"),
+        ("app.frontend('/', directory='a', check_dir=False, fallback='index.html')",
+         "app.frontend('/', directory='a', check_dir=False, fallback='404.html')"),
+    ],
+)  # fmt: skip
+def test_what_stands_inside_an_application_is_compared(before: str, after: str) -> None:
+    """An edit of an application, folder or page that another one holds is an edit."""
+    inside = """
+from fastapi.staticfiles import StaticFiles
+def files(folder): return StaticFiles(directory=folder, check_dir=False)
+def sub(n):
+    inner = FastAPI()
+    @inner.get("/")
+    def root(): return n
+    return inner
+"""
+    once, again, edited = (
+        closure_digest([Units().of(ran(inside, cell)["app"])]) for cell in (before, before, after)
+    )
+
+    assert once == again != edited

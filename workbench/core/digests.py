@@ -28,7 +28,8 @@ from .objects import (
 from .references import only_attribute, outer_names, stored_names
 from .units import Unit
 
-# Attributes that a library derives from others, fills lazily, or gives an address to.
+# Attributes that a library derives from others, fills lazily, or gives an address to. A route
+# makes its `app` from its endpoint; mounts, hosts and frontends hold an application by that name.
 DERIVED = {
     "fastapi": {"middleware_stack", "openapi_schema", "dependant", "app", "path_regex"}
     | {"body_field", "response_field", "secure_cloned_response_field", "_flat_dependant"}
@@ -274,7 +275,8 @@ class _Writer:
         if package == "torch" and hasattr(thing, "untyped_storage"):
             self._tensor(thing)
         elif package in DERIVED:
-            self._attributes(thing, DERIVED[package])
+            derived = DERIVED[package]
+            self._attributes(thing, derived if hasattr(thing, "endpoint") else derived - {"app"})
         else:
             self._reduced(thing)
 
