@@ -327,7 +327,7 @@ app = Model.bind(FOLDER)
 """,
         "said = [handle.options(multiplexed_model_id=m).remote().result() for m in 'abc']\n"
         "text = lambda: (folder / 'gone').read_text() if (folder / 'gone').exists() else ''\n"
-        "before = until(text, 'ab'); delete(); seen = [said, before, until(text, 'abc', 15)]",
+        "before = until(text, 'aabb', 20); delete(); seen = [said, before, until(text, 'aabbcc', 15)]",
     ),
     case(
         "multiplexed-by-http-header",
