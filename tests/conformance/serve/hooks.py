@@ -125,7 +125,7 @@ class Model:
         return 1
 app = Model.bind()
 """,
-        "seen = until(lambda: status().status in ('DEPLOY_FAILED', 'NOT_STARTED') or not handle.remote())",
+        "from ray import serve as s; seen = until(lambda: APP in s.status().applications, False, 8)",
         listed="a failed first deploy is taken away again, so that its name is free; Serve keeps it as failed",
     ),
     case(
@@ -230,7 +230,7 @@ class Model:
         note(self.folder, "del")
 app = Model.bind(FOLDER)
 """,
-        READ + "until(lambda: len(notes()) > 0, True, 25); seen = sorted(set(notes()))",
+        READ + "until(lambda: len(notes()) > 0, True, 10); seen = sorted(set(notes()))",
     ),
     case(
         "a-graceful-shutdown-waits-for-requests",

@@ -185,7 +185,9 @@ class Group:
         if (case.name, kind) in self.failed:
             return error(self._raise(self.failed[case.name, kind]))
         world = self.worlds[case.name, kind]
-        until(lambda: serve.status().applications[world.app_name].status == "RUNNING", True, 30)
+        there = serve.status().applications
+        if world.app_name in there and there[world.app_name].status != "DEPLOY_FAILED":
+            until(lambda: serve.status().applications[world.app_name].status == "RUNNING", True, 30)
         try:
             return world.ask()
         except Exception as raised:
