@@ -124,7 +124,7 @@ def test_deleting_takes_one_application_and_sends_nothing(name: str) -> None:
     app = workbench.deploy(api, name=name)
 
     assert app.delete("/items/4").json() == 4
-    with pytest.raises(workbench.PlanError, match=rf"no path.*\n.*workbench.delete\('{name}'\)"):
+    with pytest.raises(workbench.PlanError, match=rf"needs a path\n.*workbench.delete\('{name}'\)"):
         app.delete()
     with pytest.raises(workbench.PlanError, match=rf"did you mean '{name}'"):
         workbench.delete(f"{name}x")

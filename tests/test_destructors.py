@@ -19,6 +19,7 @@ class Base:
 
 def kept() -> type[Base]:
     """A class with a destructor, a new one each time."""
+
     class Kept(Base):
         def __del__(self) -> None:
             self.ended.append(self.name)

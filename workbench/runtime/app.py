@@ -105,7 +105,7 @@ class App:
         """
         if path is None:
             raise PlanError(
-                "app.delete() sends HTTP DELETE and was given no path; nothing was sent",
+                "app.delete() sends HTTP DELETE and needs a path",
                 f"app.delete('/path'); workbench.delete({self.name!r}) removes the application",
             )
         return self._ingress.delete(path, **options)
