@@ -103,10 +103,13 @@ async def _http(url: Any, target: bytes, scope: Message, receive: Receive, send:
         message = await receive()
         parts.append(message.get("body", b""))
         more = message.get("more_body", False)
+    given = list(scope["headers"])
+    if not any(name.lower() == b"host" for name, _ in given):
+        given.append((b"host", b"testserver"))  # HTTP wants one
     asked = httpcore.Request(
         scope["method"],
         httpcore.URL(scheme=url.scheme, host=url.host, port=url.port, target=target),
-        headers=scope["headers"],
+        headers=given,
         content=b"".join(parts),
     )
     async with httpcore.AsyncConnectionPool() as pool:
