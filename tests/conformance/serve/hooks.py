@@ -125,7 +125,7 @@ class Model:
         return 1
 app = Model.bind()
 """,
-        "from ray import serve as s; seen = until(lambda: APP in s.status().applications, False, 8)",
+        "seen = until(lambda: status().status, 'gone', 8)[:8]",
         listed="a failed first deploy is taken away again, so that its name is free; Serve keeps it as failed",
     ),
     case(

@@ -8,6 +8,7 @@ import linecache
 import sys
 import time
 import types
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -19,6 +20,7 @@ from ray import serve
 
 import workbench
 from workbench.adapters import ray_serve
+from workbench.core.status import word
 
 from .case import Case
 
@@ -108,10 +110,22 @@ class World:
             "delete": self.delete,
             "error": error,
             "until": until,
-            "status": lambda: serve.status().applications[self.app_name],
+            "status": self._status,
             "folder": self._folder,
             "thread": thread,
         }
+
+    def _status(self) -> Any:
+        """What Serve says, as `serve.status()` does; that imports policies from `__main__`."""
+        found = ray_serve.details()[self.app_name]
+        states = {
+            name: Counter(word(each["state"]) for each in deployment["replicas"])
+            for name, deployment in found["deployments"].items()
+        }
+        return types.SimpleNamespace(
+            status=word(found["status"]),
+            deployments={n: types.SimpleNamespace(replica_states=s) for n, s in states.items()},
+        )
 
     def _handle(self) -> Any:
         if self.kind == OURS:
@@ -171,11 +185,12 @@ class Group:
     def _wait(self) -> None:
         end = time.monotonic() + READY_S
         waited = {w.app_name for key, w in self.worlds.items() if key not in self.failed}
+        seen: set[str] = set()
         while time.monotonic() < end:
-            found = serve.status().applications
-            waited -= {
-                n for n in waited if n in found and found[n].status in ("RUNNING", "DEPLOY_FAILED")
-            }
+            found = ray_serve.details()
+            waited -= {n for n in waited if n in found and word(found[n]["status"]) in ENDS}
+            waited -= seen - set(found)  # a failed first deploy is taken away again
+            seen |= set(found)
             if not waited:
                 return
             time.sleep(0.2)
@@ -185,9 +200,9 @@ class Group:
         if (case.name, kind) in self.failed:
             return error(self._raise(self.failed[case.name, kind]))
         world = self.worlds[case.name, kind]
-        there = serve.status().applications
-        if world.app_name in there and there[world.app_name].status != "DEPLOY_FAILED":
-            until(lambda: serve.status().applications[world.app_name].status == "RUNNING", True, 30)
+        there = ray_serve.details()
+        if world.app_name in there and word(there[world.app_name]["status"]) == "DEPLOYING":
+            until(lambda: word(ray_serve.details()[world.app_name]["status"]), "RUNNING", 30)
         try:
             return world.ask()
         except Exception as raised:
@@ -201,7 +216,7 @@ class Group:
 
     def end(self) -> None:
         """Delete everything."""
-        there = serve.status().applications if ray.is_initialized() else {}
+        there = ray_serve.details() if ray.is_initialized() else {}
         for world in self.worlds.values():
             if world.app_name in there and world.kind == OURS:
                 world.delete()
