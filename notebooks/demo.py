@@ -15,10 +15,11 @@ import workbench
 
 HERE = Path(__file__).parent
 MODEL = "SmolLM2 with 135 million weights, a thousandth of a large model's"
-# Each with what a right answer holds: of 15 that were tried, those that both prompts got right.
+# Each with what a right answer holds: of some 50 that were tried, those that both prompts got right.
 QUESTIONS = {
-    "How do I find the length of a string?": "len()",
-    "What is a dictionary in Python?": "key-value pairs",
+    "Which built-in function returns the length of a string?": "len()",
+    "Which keyword introduces a function definition?": "def",
+    "Which module provides regular expressions?": "re module",
 }
 SHORTER = "Reply with a few words only, using this text.\\n\\n{context}\\n\\nQuestion: {query}"
 

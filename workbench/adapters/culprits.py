@@ -61,6 +61,7 @@ def culprit(parts: tuple[Any, ...], pickled: Callable[[Any], object]) -> Culprit
 class _Search:
     def __init__(self, pickled: Callable[[Any], object]) -> None:
         self._pickled, self._tried, self._errors = pickled, 0, dict[int, str]()
+        self._inside: set[int] = set()  # objects may lead back to what holds them
 
     def fails(self, thing: Any) -> bool:
         """Whether an object cannot be pickled."""
@@ -73,9 +74,10 @@ class _Search:
         """The innermost culprit in an object that cannot be pickled."""
         name, thing, user = child
         here = self._named(name, thing, user, outer)
+        self._inside.add(id(thing))
         if depth < DEEPEST:
             for each in _children(thing):
-                if self.fails(each[1]):
+                if id(each[1]) not in self._inside and self.fails(each[1]):
                     return self.inside(each, here, depth + 1)
         return here
 
