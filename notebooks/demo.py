@@ -15,7 +15,7 @@ import workbench
 
 HERE = Path(__file__).parent
 MODEL = "SmolLM2 with 135 million weights, a thousandth of a large model's"
-# Each with what a right answer holds: of some 50 that were tried, those that both prompts got right.
+# Each with what a right answer holds: both prompts got these right, of some 50 that were tried.
 QUESTIONS = {
     "Which built-in function returns the length of a string?": "len()",
     "Which keyword introduces a function definition?": "def",
