@@ -325,6 +325,11 @@ ASKS = {
     "plain": ("call a", "call b"),
 }
 KS = st.integers(0, 9)
+MORE = st.integers(1, 9)
+EDITS = (
+    *("number", "number", "number", "kind", "kind", "own number", "own number"),
+    *("again", "cut", "comment", "restart", "more"),
+)
 
 
 @st.composite
@@ -334,7 +339,7 @@ def programs(draw: st.DrawFn) -> Program:
     for number in range(draw(st.integers(1, 5))):
         definitions.append(draw(_definitions(number, definitions)))
     count = len(definitions)
-    used = st.integers(-1, count - 1)
+    used = st.sampled_from([*range(count), *range(count), -1])
     target = draw(st.sampled_from(sorted(SERVICES)))
     bases = [n for n, d in enumerate(definitions) if d.kind in ("method", "static", "generic")]
     return Program(
@@ -379,12 +384,11 @@ class Step:
 @st.composite
 def steps(draw: st.DrawFn, program: Program) -> Step:
     """Any edit of a program."""
-    kinds = ["number", "number", "kind", "own number", "again", "cut", "comment", "restart", "more"]
-    what = draw(st.sampled_from(kinds))
+    what = draw(st.sampled_from(EDITS))
     number = draw(st.integers(0, len(program.definitions) - 1))
     each = program.definitions[number]
     if what == "number":
-        return _edited(program, number, replace(each, k=draw(KS)))
+        return _edited(program, number, replace(each, k=(each.k + draw(MORE)) % 10))
     if what == "kind":
         group = next((g for g in (FUNCTIONS, CLASSES) if each.kind in g), {each.kind: ""})
         bases = ("method", "static", "generic")
@@ -392,7 +396,8 @@ def steps(draw: st.DrawFn, program: Program) -> Step:
         return _edited(program, number, replace(each, kind=draw(st.sampled_from(kinds))))
     if what == "own number":
         place = draw(st.integers(0, 3))
-        numbers = [draw(KS) if n == place else k for n, k in enumerate(program.numbers)]
+        more = draw(MORE)
+        numbers = [(k + more) % 10 if n == place else k for n, k in enumerate(program.numbers)]
         after = replace(program, numbers=tuple(numbers))
         return Step(after, ("service",), after != program, place == 0)
     if what == "cut":
