@@ -393,7 +393,8 @@ def steps(draw: st.DrawFn, program: Program) -> Step:
         group = next((g for g in (FUNCTIONS, CLASSES) if each.kind in g), {each.kind: ""})
         bases = ("method", "static", "generic")
         kinds = [k for k in group if k not in OF_A_CLASS and (program.base != number or k in bases)]
-        return _edited(program, number, replace(each, kind=draw(st.sampled_from(kinds))))
+        kind = draw(st.sampled_from(kinds or [each.kind]))
+        return _edited(program, number, replace(each, kind=kind))
     if what == "own number":
         place = draw(st.integers(0, 3))
         more = draw(MORE)
