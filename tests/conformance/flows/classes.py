@@ -19,10 +19,8 @@ COLOR = "class Color(enum.Enum):\n    RED = 'red'\n    BLUE = 'blue'"
 NET = "class Net:\n    def forward(self, x):\n        return x + 0"
 META = """
 class Meta(type):
-    def __call__(cls, *args):
-        made = super().__call__(*args)
-        made.word = "one"
-        return made
+    def __new__(meta, name, bases, names):
+        return super().__new__(meta, name, bases, {**names, "word": "one"})
 """
 FACTORY = """
 def make(word):
@@ -240,14 +238,14 @@ FLOWS = [
         why="it may be asked while the object is made",
     ),
     flow(
-        "a method of a metaclass that makes objects is edited",
+        "a method of a metaclass that makes classes is edited",
         edit("meta", "one", "two"),
         again("service"),
         meta=META,
         service=service("self.word", bases="metaclass=Meta"),
         rung=REPLACE,
         answer="two",
-        why="it runs when the object is made",
+        why="what else it did to the class, while that was made, cannot be told",
     ),
     flow(
         "a route is edited below a metaclass",

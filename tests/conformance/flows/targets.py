@@ -275,9 +275,9 @@ FLOWS = [
         net="import torch\nclass Net(torch.nn.Module):\n    def forward(self, x: float):\n"
         "        return x * 2\nnet = Net()",
         target="net",
-        asks=('POST / {"inputs": 2.0}',),
+        asks=('POST / {"inputs": [2.0]}',),
         rung=REPLACE,
-        answer=6.0,
+        answer=[6.0],
         why="an object is its own state",
     ),
 ]

@@ -324,9 +324,7 @@ FLOWS = [
         middleware=MIDDLEWARE,
         service=service("request.state.mark", takes="request: Request"),
         rung=SWAP,
-        answer="one",
-        fresh="two",
-        why="plain FastAPI keeps the first one too, and runs it inside the new one",
+        answer="two",
     ),
     flow(
         "a middleware's cell is edited, with `api`",
