@@ -321,6 +321,27 @@ def test_what_serves_is_recorded_again_when_the_history_was_lost(world: World) -
     assert rollout.good_of(history.here().graph("app", 3), "app", 3).shipped[FRONT].revision == 3
 
 
+def test_who_looks_before_a_deploy_is_noted_adds_no_revision(world: World) -> None:
+    """The cluster has the release a moment before the history; a panel may look just then."""
+    world.deploy(graph("one"))
+    world.deploy(graph("two"))
+    past = history.here()
+    past._do(lambda db: db.execute("UPDATE revisions SET outcome = 'pending' WHERE number = 2"))
+
+    assert world.known().number == 2
+    assert [(r.number, r.outcome) for r in past.revisions("app")] == [(1, "served"), (2, "served")]
+
+
+def test_what_served_last_is_shown_while_a_change_is_on_its_way(world: World) -> None:
+    """Replicas have other code than any release that is known, until the change is over."""
+    world.deploy(graph("one"))
+    next(iter(world.serve.store.store._cells.values())).revision = 2
+    look = FakeLook("app", world.serve)
+
+    assert releases.known(look) is None
+    assert releases.latest(look).number == 1
+
+
 def test_a_history_that_has_come_further_is_not_overwritten(world: World) -> None:
     """What serves gets the next number there, and is the one that serves there."""
     world.deploy(graph("one"))

@@ -9,7 +9,7 @@ from typing import Protocol
 from workbench.adapters import history
 from workbench.adapters.history import History
 from workbench.core.graph import Node
-from workbench.core.revision import KEEP, DeploymentRecord
+from workbench.core.revision import KEEP, PENDING, DeploymentRecord
 from workbench.core.rollout import STAMP
 from workbench.errors import PlanError, WorkbenchError
 
@@ -70,6 +70,14 @@ def known(look: Look, say: Callable[[str], None] = lambda text: None) -> Good | 
     return serving(look.name, look.again(live), history.here(), look.store, say)
 
 
+def latest(look: Look) -> Good | None:
+    """The release that serves, or that served until a change which is on its way; to look at."""
+    good = known(look)
+    if good is None and look.answer()[1].details:
+        good = _recorded(look.name, history.here()) or _kept(look.name, look.store)
+    return good
+
+
 def recall(app: str) -> None:
     """Record what serves if the history lacks it and the cluster can be asked."""
     with contextlib.suppress(WorkbenchError):
@@ -119,6 +127,10 @@ def _record(app: str, good: Good, past: History, say: Callable[[str], None]) -> 
     """Note in the history what serves, under its own number unless the history has come further."""
     records = [record_of(node.name, node, KEEP, REASON) for node in good.graph.nodes]
     try:
+        begun = past.revision(app, good.number)
+        if begun is not None and begun.outcome == PENDING:  # its deploy is about to note it
+            past.served(app, good.number, rollout.dumped(good), 0.0, records)
+            return good
         number = past.begin(app, good.route_prefix, NOTE, "", good.number - 1)
         past.served(app, number, rollout.dumped(good), 0.0, records)
     except WorkbenchError:

@@ -19,7 +19,7 @@ from . import releases
 from .boundary import explained
 from .deploy import Run, held
 from .request import Look, Request
-from .rollout import Good, Progress, Silent
+from .rollout import Good, Progress
 
 
 @explained("tune")
@@ -29,7 +29,8 @@ def listed(name: str, deployment: str | None = None) -> Knobs:
     Raises:
         TuneError: there is no such deployment.
     """
-    graph = _good(name, Look(name), Silent()).graph
+    look = Look(name)
+    graph = _checked(name, look, releases.latest(look)).graph
     nodes = reversed(graph.nodes) if deployment is None else [_node(graph, name, deployment, {})]
     return Knobs(knob for n in nodes for knob in knobs.knobs_of(ray_knobs.tunable_of(n)))
 
@@ -47,7 +48,7 @@ def tune(
     began_s = time.monotonic()
     with held(name, progress):
         look = Look(name, alone=True)  # answered while the history is read
-        good = _good(name, look, progress)
+        good = _checked(name, look, releases.known(look, progress.say))
         node = _node(good.graph, name, deployment, asked)
         here = ray_knobs.tunable_of(node)
         change = knobs.checked(asked, here)
@@ -71,8 +72,7 @@ def tune(
         )
 
 
-def _good(name: str, look: Look, progress: Progress) -> Good:
-    good = releases.known(look, progress.say)
+def _checked(name: str, look: Look, good: Good | None) -> Good:
     if good is None and name not in look.answer()[0]:
         raise PlanError(f"no application {name!r} runs on the cluster", "deploy it again")
     if good is None:

@@ -12,7 +12,7 @@ from workbench.core.plan import KEEP, REPLACE, TUNE
 from .book import Flow, opened
 from .replica import Replica, Server, shipped
 from .rungs import graph, highest, plan_of
-from .table import FLOWS, params
+from .table import FLOWS, SAMPLE, params
 
 Record = Callable[[str, object], None]
 
@@ -40,7 +40,9 @@ def test_a_flow_takes_the_lowest_sound_rung(
     assert highest(kinds) == flow.rung, plan
 
 
-@pytest.mark.parametrize("flow", params([f for f in FLOWS if not f.cluster]))
+@pytest.mark.parametrize(
+    "flow", params([f for f in FLOWS if not f.cluster], pytest.mark.conformance, short=SAMPLE)
+)
 def test_a_flow_answers_as_a_fresh_deploy(flow: Flow, tmp_path: Path, server: str) -> None:
     """Live code that was edited in place and code in a new process do the same."""
     with opened(flow, tmp_path) as book, Replica(server) as replica, Replica(server) as other:
