@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.conformance.flows.replica import Replica, Server
+from tests.conformance.flows.replica import Replica, Server, shipped
 from tests.notebook import Notebook
 from workbench.adapters.ray_graph import graph_of
 from workbench.core.graph import Node
@@ -84,9 +84,9 @@ def test_what_a_function_keeps_stays_when_other_code_is_edited(
     new = node(book)
 
     with Replica(server) as replica:
-        replica.make(old)
+        replica.make(shipped(old))
         before = replica.ask("call ask [7]")
-        replica.follow(new)
+        replica.follow(shipped(new))
         after = replica.ask("call ask [7]")
 
     assert planned(old, new).kind == "swap"
@@ -103,9 +103,9 @@ def test_a_function_that_was_edited_begins_afresh(kind: str, book: Notebook, ser
     new = node(book)
 
     with Replica(server) as replica:
-        replica.make(old)
+        replica.make(shipped(old))
         before = replica.ask("call ask [7]")
-        replica.follow(new)
+        replica.follow(shipped(new))
         after = replica.ask("call ask [7]")
 
     assert planned(old, new).kind == "swap"

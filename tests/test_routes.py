@@ -359,3 +359,14 @@ def sub(n):
     )
 
     assert once == again != edited
+
+
+@pytest.mark.parametrize("cls", [None, type("Model", (), {})])
+def test_an_application_without_routes_is_left_as_it_is(cls: type | None) -> None:
+    """`@serve.ingress` takes a builder of any ASGI application: a function, Gradio's, a mount."""
+
+    async def asgi(scope: Any, receive: Any, send: Any) -> None: ...
+
+    drop_stale(asgi, cls)
+
+    assert places(asgi) == []

@@ -71,6 +71,8 @@ def drop_stale(app: Any, cls: type | None = None) -> None:
         cls: the class that the routes belong to; those of its earlier definitions go too, and
             the routers that are empty since then.
     """
+    if not isinstance(getattr(_router(app), "routes", None), list):
+        return  # an ASGI application that routes by itself, such as a function
     if cls is not None:
         _drop_of_earlier_classes(app, cls)
     found = places(app)

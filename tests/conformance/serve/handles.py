@@ -290,6 +290,8 @@ app = Model.bind()
         "the-servable-object-of-an-ingress",
         """
 api = FastAPI()
+class Base:
+    pass
 @serve.deployment(ray_actor_options=SMALL)
 @serve.ingress(api)
 class Model:
@@ -299,8 +301,6 @@ class Model:
     def read(self):
         o = serve.get_replica_context().servable_object
         return [o is self, type(o).__name__, isinstance(o, Base), o.n]
-class Base:
-    pass
 app = Model.bind()
 """,
         "seen = http.get('/').json()",

@@ -103,6 +103,7 @@ class Model:
 app = Model.bind()
 """,
         "seen = [http.get('/r').status_code, http.get('/r').text]",
+        listed="plain Serve answers 500: it runs the router without the application around it that FastAPI asks for",
     ),
     case(
         "ingress-with-middleware-and-dependencies",
@@ -158,6 +159,7 @@ class Model:
 app = Model.bind()
 """,
         "seen = http.get('/').json()",
+        listed="plain Serve drops what a lifespan yields; uvicorn hands it to each request, as here",
     ),
     case(
         "ingress-of-included-routers",

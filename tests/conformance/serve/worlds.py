@@ -129,7 +129,8 @@ class World:
 
     def _handle(self) -> Any:
         if self.kind == OURS:
-            return workbench.connect(self.app_name).handle()
+            running = self.app_name in [each.name for each in workbench.apps()]
+            return workbench.connect(self.app_name).handle() if running else None
         return serve.get_app_handle(self.app_name)
 
     def _handle_of(self, deployment: str) -> Any:
