@@ -9,6 +9,8 @@ import time
 import types
 from typing import Any
 
+import httpx
+
 NUMBERS = itertools.count(1)
 
 
@@ -36,11 +38,12 @@ class Load:
         self._threads = [threading.Thread(target=self._run, daemon=True) for _ in range(clients)]
 
     def _run(self) -> None:
-        while not self._done.is_set():
-            began = time.monotonic()
-            response = self._app.client.get(self._path)
-            answer = response.json() if response.status_code == 200 else response.text
-            self.answers.append((began, response.status_code, answer))
+        with httpx.Client(base_url=self._app.url, timeout=60) as client:
+            while not self._done.is_set():
+                began = time.monotonic()
+                response = client.get(self._path)
+                answer = response.json() if response.status_code == 200 else response.text
+                self.answers.append((began, response.status_code, answer))
 
     def __enter__(self) -> Load:
         for thread in self._threads:

@@ -11,6 +11,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import httpx
 import pytest
 from ray import serve
 
@@ -164,11 +165,11 @@ def at_once(*calls: Callable[[], Any]) -> list[Any]:
 
 def test_requests_and_errors_are_counted_exactly(service: Any) -> None:
     """Every request once; what raises or answers 5xx is an error, 4xx is not."""
-    meter, client = Meter("figures"), service.app.client
+    meter, url = Meter("figures"), service.app.url
     for _ in range(20):
-        client.get("/answer")
+        httpx.get(f"{url}/answer")
     for path in ("/fail", "/fail", "/unavailable", "/missing", "/nowhere"):
-        client.get(path)
+        httpx.get(f"{url}{path}")
 
     assert meter.settled("Outer", 25) == (25, 3)
     assert meter.totals("Inner") == (0, 0)

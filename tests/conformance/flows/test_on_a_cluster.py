@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from hypothesis import HealthCheck, Phase, given, note, settings
 
@@ -77,7 +78,7 @@ def ask(app: Any, request: str) -> Any:
         method = handle if path == "__call__" else getattr(handle, path)
         return method.remote(*arguments).result()
     more = {"json": json.loads(body[0])} if body else {}
-    return read_answer(app.client.request(how, path, **more))
+    return read_answer(httpx.request(how, f"{app.url}{path}", timeout=60, **more))
 
 
 def rungs(app: Any) -> dict[str, str]:
