@@ -21,6 +21,7 @@ from workbench.core.capacity import Room
 from workbench.core.cluster import ClusterFacts
 from workbench.errors import ClusterError
 from workbench.replica import package as packages
+from workbench.replica.releases import Releases
 from workbench.replica.store import EXCHANGE, PREPARE, Store
 from workbench.runtime.cluster import Cluster
 from workbench.runtime.request import Look
@@ -79,6 +80,17 @@ class Faults:
             raise error
 
 
+class Apart(Releases):
+    """Releases that stay here, also where the tests' own cluster runs."""
+
+    async def of(self, app: str) -> bytes:
+        """The release that serves, or b"" where none is known."""
+        return self._here.get(app, b"")
+
+    def _write(self, app: str) -> None:
+        """The cluster's control store is not asked."""
+
+
 class LocalStore(CodeStore):
     """The real store in an event loop of this process, asked as the notebook asks it."""
 
@@ -103,6 +115,7 @@ class LocalStore(CodeStore):
     def _empty(self) -> Any:
         made: Any = object.__new__(Store)
         self.wait(made.__init__())  # as Ray does it
+        made._releases = Apart()
         return made
 
     def close(self) -> None:

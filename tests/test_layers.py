@@ -15,6 +15,7 @@ OWNERS = {
         *("adapters/cluster.py", "adapters/ray_graph.py", "adapters/ray_handles.py"),
         *("adapters/ray_connect.py", "adapters/ray_head.py", "adapters/ray_logs.py"),
         *(
+            "adapters/ray_homes.py",
             "adapters/ray_pickles.py",
             "adapters/ray_remote.py",
             "adapters/ray_serve.py",

@@ -60,14 +60,14 @@ CORES = os.cpu_count() or 1
         ({}, "1"),
         ({"num_cpus": 0.1}, "1"),
         ({"num_cpus": 2}, str(min(2, CORES))),
-        ({"num_cpus": 12}, str(min(12, CORES))),
-        ({"num_cpus": 12, "runtime_env": {"env_vars": {"OMP_NUM_THREADS": "7"}}}, "7"),
+        ({"num_cpus": 6}, str(min(6, CORES))),
+        ({"num_cpus": 6, "runtime_env": {"env_vars": {"OMP_NUM_THREADS": "7"}}}, "7"),
     ],
 )
 def test_threads_follow_from_the_booking_and_never_exceed_the_cores(
     options: dict[str, Any], threads: str, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A machine of two cores has 16 logical CPUs; PyTorch with 12 threads there would crawl."""
+    """A machine of two cores has 16 logical CPUs; PyTorch with 6 threads there would crawl."""
     book = Notebook()
     monkeypatch.setitem(sys.modules, "__main__", book.module)
 

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import secrets
-import sys
 from collections.abc import Callable, Mapping
-from types import FunctionType
 from typing import Any
 
 from ray import serve
@@ -24,6 +22,7 @@ from workbench.replica import package as packages
 
 from . import cells, class_names, modules
 from .culprits import culprit
+from .ray_homes import home_of
 from .ray_options import Digests, is_reconfigured, options_and_code
 from .ray_pickles import REDUCERS, modules_indexed
 from .ray_remote import content_of
@@ -256,7 +255,7 @@ class _Code:
             targets.resolve_annotations(route.endpoint)
         self._target, self._app, self._args, self._kwargs = target, app, args, kwargs
         self._children = children
-        self._home = _home(target)
+        self._home = home_of(target)
         self._units = Units(self._special, modules.digest, self._globals_of, content_of, REDUCERS)
 
     def pickled(self, name: str) -> bytes:
@@ -313,21 +312,6 @@ class _Code:
         if home is None or own is home or own.get("__name__") != home.get("__name__"):
             return own
         return home if all(n in home for n in outer_names(function) if n in own) else own
-
-
-def _home(target: Any) -> dict[str, Any] | None:
-    """The namespace in which a class was defined: where its own methods look their globals up.
-
-    That need not be the module that it names: a front end may run cells in a dictionary.
-    """
-    if not isinstance(target, type):
-        return None
-    for cls in target.__mro__:
-        for member in vars(cls).values():
-            if isinstance(member, FunctionType) and member.__module__ == target.__module__:
-                return member.__globals__
-    module = sys.modules.get(target.__module__)
-    return None if module is None else vars(module)
 
 
 def _shown(deployment: Any, option: str) -> Any:

@@ -16,14 +16,17 @@ from .usage import uses_of
 Globals = Callable[[Any], dict[str, Any]]
 NOTHING: frozenset[str] = frozenset()
 AS_TEXT = frozenset(("__format__", "__repr__", "__str__"))
-# Functions that keep nothing of what they are given, and the members of it that they use.
-HARMLESS: dict[Any, frozenset[str]] = {
-    **dict.fromkeys((id, type, super, isinstance, callable, vars, dir), NOTHING),
-    **dict.fromkeys((print, str, repr, ascii, format), AS_TEXT),
-    **dict.fromkeys((getattr, hasattr, setattr, delattr), NOTHING),  # names in the code are noted
-    hash: frozenset(("__hash__", "__eq__")),
-    len: frozenset(("__len__",)),
-    bool: frozenset(("__bool__", "__len__")),
+# Built-in functions that keep nothing of what they are given, and the members of it that they use;
+# by name, since Ray and others put functions of their own in the place of some.
+HARMLESS: dict[str, frozenset[str]] = {
+    **dict.fromkeys(("id", "type", "super", "isinstance", "callable", "vars", "dir"), NOTHING),
+    **dict.fromkeys(("print", "str", "repr", "ascii", "format"), AS_TEXT),
+    **dict.fromkeys(
+        ("getattr", "hasattr", "setattr", "delattr"), NOTHING
+    ),  # names in the code are noted
+    "hash": frozenset(("__hash__", "__eq__")),
+    "len": frozenset(("__len__",)),
+    "bool": frozenset(("__bool__", "__len__")),
 }
 LOGGING = {"debug", "info", "warning", "error", "exception", "critical", "log"}
 KEEPS_NOTHING = {"__init__", "__setattr__", "__init_subclass__", "__new__", "__getattribute__"}
@@ -56,6 +59,10 @@ def _used(
     if uses.escapes:
         return None
     for name, place in sorted(uses.passed, key=repr):
+        built_in = name not in globals_of(function) and isinstance(place, int)
+        if built_in and name in HARMLESS:
+            found |= HARMLESS[name]
+            continue
         holder, called = _looked_up(name, function, globals_of)
         more: set[str] | frozenset[str] | None = _of_call(holder, called, place, cls)
         if more is None and _is_own(called):
@@ -87,10 +94,7 @@ def _of_call(holder: Any, called: Any, place: int | str, cls: type) -> frozenset
     if isinstance(holder, type) and holder in cls.__mro__:
         own = place == 0 and (holder is not object or called.__name__ in KEEPS_NOTHING)
         return NOTHING if own else None  # the method is a member, and its name is mentioned
-    try:
-        return HARMLESS.get(called) if isinstance(place, int) else None
-    except TypeError:  # it cannot be hashed
-        return None
+    return None
 
 
 def _is_own(called: Any) -> bool:
