@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from types import CodeType
 
+from .bytecode import ARRANGING
 from .references import codes
 
 
@@ -63,10 +64,6 @@ FORMATS = "str"  # the name under which a text that is made of the variable is n
 LOADS = ("LOAD_FAST", "LOAD_DEREF", "LOAD_CLASSDEREF")
 ATTRIBUTES = {"LOAD_ATTR", "LOAD_METHOD"}
 STORES = {"STORE_FAST", "STORE_DEREF", "STORE_GLOBAL", "STORE_NAME", "RETURN_VALUE"}
-SKIPPED = {
-    *("CACHE", "COPY_FREE_VARS", "EXTENDED_ARG", "MAKE_CELL", "NOP", "NOT_TAKEN", "PRECALL"),
-    *("PUSH_NULL", "RESUME"),
-}
 BUILDS = {"BUILD_TUPLE", "BUILD_LIST", "BUILD_SET", "BUILD_STRING"}
 LOOKS_UP = {"getattr", "hasattr", "setattr", "delattr"}  # harmless with a name that is written out
 
@@ -88,7 +85,7 @@ class _Run:
         for step in dis.get_instructions(self._code):
             if step.is_jump_target:
                 self._forget()
-            if step.opname not in SKIPPED:
+            if step.opname not in ARRANGING:
                 self._step(step)
             if self._escapes:
                 return Uses(escapes=True)
