@@ -128,14 +128,14 @@ def _record(app: str, good: Good, past: History, say: Callable[[str], None]) -> 
     records = [record_of(node.name, node, KEEP, REASON) for node in good.graph.nodes]
     try:
         begun = past.revision(app, good.number)
-        if begun is not None and begun.outcome == PENDING:  # its deploy is about to note it
-            past.served(app, good.number, rollout.dumped(good), 0.0, records)
-            return good
-        number = past.begin(app, good.route_prefix, NOTE, "", good.number - 1)
+        pending = begun is not None and begun.outcome == PENDING  # its deploy is about to note it
+        facts = app, good.route_prefix, NOTE, "", good.number - 1
+        number = good.number if pending else past.begin(*facts)
         past.served(app, number, rollout.dumped(good), 0.0, records)
     except WorkbenchError:
         return good  # it cannot be written; the service goes on
-    say(f"{REASON}; it is recorded as revision {number} now")
+    if not pending:
+        say(f"{REASON}; it is recorded as revision {number} now")
     return rollout.numbered(good, number)
 
 
